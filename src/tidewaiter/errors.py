@@ -1,0 +1,58 @@
+"""Every error of the project.
+
+TidewaiterError
+├── UsageError              the caller asked for something that cannot be (exit 2)
+├── NothingReadableError    no input held a log we can read (exit 3)
+├── KnowledgeError          a data file of ours or an overlay is wrong: names the file and the place
+├── InputError              one input cannot be read further: names the file, the place and the remedy
+│   ├── UnrecognisedError   no log source knows the content
+│   ├── DamagedError        the content breaks off or contradicts itself
+│   └── LimitError          a bound (depth, count, size, ratio, time) was reached
+└── MissingProgramError     an outside program is not installed: says how to install it
+"""
+
+from __future__ import annotations
+
+
+class TidewaiterError(Exception):
+    """Root of all errors that we raise on purpose."""
+
+
+class UsageError(TidewaiterError):
+    """The caller asked for something that cannot be."""
+
+
+class NothingReadableError(TidewaiterError):
+    """No input held a log that we can read."""
+
+
+class KnowledgeError(TidewaiterError):
+    """A data file is wrong. `file` and `place` say where."""
+
+    def __init__(self, file: str, place: str, problem: str) -> None:
+        super().__init__(f"{file}: {place}: {problem}")
+        self.file, self.place, self.problem = file, place, problem
+
+
+class InputError(TidewaiterError):
+    """One input cannot be read further. `place` is a byte offset, line or record, in words."""
+
+    def __init__(self, file: str, place: str, problem: str) -> None:
+        super().__init__(f"{file}: {place}: {problem}")
+        self.file, self.place, self.problem = file, place, problem
+
+
+class UnrecognisedError(InputError):
+    """No log source knows the content."""
+
+
+class DamagedError(InputError):
+    """The content breaks off or contradicts itself."""
+
+
+class LimitError(InputError):
+    """A bound on depth, count, size, ratio or time was reached."""
+
+
+class MissingProgramError(TidewaiterError):
+    """An outside program is not installed."""
