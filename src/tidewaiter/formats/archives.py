@@ -250,9 +250,10 @@ class _Guarded(io.RawIOBase):
         return self.file.tell()
 
     def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0 or size > self.largest:
+        data = self.file.read(self.largest + 1 if size is None or size < 0 else min(size, self.largest + 1))
+        if len(data) > self.largest:
             raise zipfile.BadZipFile(f"a directory larger than {self.largest} bytes")
-        return self.file.read(size)
+        return data
 
     def close(self) -> None:
         self.file.close()
