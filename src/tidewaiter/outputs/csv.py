@@ -83,6 +83,4 @@ def _nothing() -> Transfer:
     """An empty transfer: it names the columns, so that header and rows cannot disagree."""
     from tidewaiter.schema.transfer import Device, File, Landing, Origin, Process
 
-    return Transfer(
-        id="", time=None, device=Device(), process=Process(), src=Origin(), dst=Landing(), file=File(), stages={}
-    )
+    return Transfer(id="", time=None, device=Device(), process=Process(), src=Origin(), dst=Landing(), file=File(), stages={})

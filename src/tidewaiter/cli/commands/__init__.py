@@ -1,0 +1,1 @@
+"""One command per file, each with a click command called `command`; cli/main.py names them."""

@@ -1,0 +1,33 @@
+"""`tidewaiter show`: one transfer with its stages, reasons and evidence lines."""
+
+from __future__ import annotations
+
+import click
+
+from tidewaiter.cli.exit_codes import ExitCode
+from tidewaiter.cli.scan_options import JOBS, PATHS
+
+
+@click.command(name="show", short_help="Show one transfer with its stages, reasons and evidence lines.")
+@click.argument("identity", metavar="ID")
+@PATHS
+@JOBS
+def command(identity: str, paths: tuple[str, ...], jobs: int | None) -> int:
+    """Scan PATH again and show the transfer whose id starts with ID (the table shows the first eight characters)."""
+    from tidewaiter.cli.progress import reporting
+    from tidewaiter.cli.streams import results
+    from tidewaiter.engines.local import scan
+    from tidewaiter.output import named
+    from tidewaiter.pipeline.config import ScanOptions
+
+    with reporting() as report, scan(paths, options=ScanOptions(jobs=jobs), progress=report) as found:
+        report.finish()
+        matching = [transfer for transfer in found.transfers() if transfer.id.startswith(identity)]
+    if not matching:
+        raise click.UsageError(f"no transfer in these logs has an id that starts with {identity!r}")
+    if len(matching) > 1:
+        ids = ", ".join(transfer.id for transfer in matching[:5])
+        raise click.UsageError(f"{len(matching)} transfers have an id that starts with {identity!r}: {ids}")
+    with results(None) as stream:
+        named("detail").load().write(matching, stream)
+    return ExitCode.OK

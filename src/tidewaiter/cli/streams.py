@@ -1,0 +1,34 @@
+"""Where results go: standard output, or a file that appears only when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+
+@contextlib.contextmanager
+def results(target: str | None) -> Iterator[TextIO]:
+    """A UTF-8 stream for results. A regular file is written beside its name and renamed at the end. Raises OSError."""
+    if target in (None, "-"):
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # a terminal keeps its own encoding, a pipe or file always gets UTF-8; no character can make us fail
+            sys.stdout.reconfigure(encoding=None if sys.stdout.isatty() else "utf-8", errors="backslashreplace")
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    path = Path(str(target))
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be renamed over
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        return
+    partial = path.with_name(path.name + ".part")
+    try:
+        with partial.open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
