@@ -1,0 +1,93 @@
+"""Content on its way: from the program that fetched it to the file, interpreter or host that it reaches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tidewaiter.catalog.utilities import Sink
+from tidewaiter.reading import forms, locations
+from tidewaiter.schema.action import Action, ActionKind
+
+_NULL = re.compile(r"^(?:/dev/null|nul:?|\$null|/dev/(?:stderr|tty|stdout)|&\d)$", re.I)
+
+
+@dataclass(eq=False)
+class Fetch:
+    """Content that one invocation brings, while it is followed. `kind` LATERAL marks local content sent to a remote shell."""
+
+    utility: str
+    form: str = ""
+    sources: list[str] = field(default_factory=list)
+    dest: str | None = None
+    runs: bool = False
+    open: bool = False  # on standard output: what takes it decides
+    bare: str = "benign"
+    discarded: bool = False
+    taken: bool = False  # went into a file, an interpreter or memory
+    techniques: tuple[str, ...] = ()
+    confidence: int = 90
+    notes: list[str] = field(default_factory=list)
+    kind: ActionKind = ActionKind.INGRESS
+
+    def land(self, path: str) -> None:
+        """The content is written to a path."""
+        if _NULL.match(path):
+            self.discarded = not self.taken
+            self.open = False
+            return
+        if self.dest is None:
+            self.dest = path
+        self.taken, self.open = True, False
+
+    def run(self) -> None:
+        """The content is handed to an interpreter, loader or installer."""
+        self.runs = self.taken = True
+        self.open = False
+
+
+def is_null(path: str) -> bool:
+    """Whether a redirection target keeps nothing."""
+    return bool(_NULL.match(path))
+
+
+def apply_sink(sink: Sink, view: forms.View, fetches: Iterable[Fetch]) -> list[Fetch]:
+    """What a program does with content: the fetches that go on to its standard output."""
+    onward: list[Fetch] = []
+    for fetch in fetches:
+        if sink.kind in ("run", "install"):
+            fetch.run()
+        elif sink.kind in ("write", "extract"):
+            source = fetch.sources[0] if fetch.sources else None
+            dest, to_stdout = forms.destination(sink.to, view, source)
+            if dest:
+                fetch.land(dest)
+            elif sink.kind == "extract" and not to_stdout:
+                fetch.taken, fetch.open = True, False
+            if to_stdout or not dest:
+                onward.append(fetch)
+        else:
+            onward.append(fetch)
+    return onward
+
+
+def conclude(fetch: Fetch) -> Action:
+    """The action that a followed fetch amounts to."""
+    kind = fetch.kind
+    idle = fetch.open and not fetch.taken and fetch.bare == "benign"
+    local = bool(fetch.sources) and all(locations.is_loopback(source) for source in fetch.sources)
+    if fetch.discarded or idle or (local and kind is ActionKind.INGRESS):
+        kind = ActionKind.BENIGN
+    return Action(
+        kind=kind,
+        utility=fetch.utility,
+        form=fetch.form,
+        urls=tuple(fetch.sources),
+        dest=fetch.dest,
+        runs=fetch.runs and kind is not ActionKind.BENIGN,
+        in_memory=fetch.dest is None and kind is ActionKind.INGRESS and (fetch.runs or fetch.open),
+        confidence=fetch.confidence,
+        techniques=fetch.techniques,
+        notes=tuple(fetch.notes),
+    )

@@ -1,0 +1,381 @@
+"""Walk the invocations of a text in order, match each against its utility and follow what it fetches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tidewaiter.catalog import utilities
+from tidewaiter.catalog.utilities import Code, Utility, Wrap
+from tidewaiter.reading import argv as grammar
+from tidewaiter.reading import forms, languages, locations
+from tidewaiter.reading.budget import Budget, BudgetExceeded
+from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null
+from tidewaiter.reading.invocation import Invocation, Script, Word
+from tidewaiter.schema.action import Action, ActionKind
+
+_VERSION = re.compile(r"[\d.]+$")
+_DEV_SOCKET = re.compile(r"^/dev/(?:tcp|udp)/([^/\s]+)/(\d+|\S+)$")
+_ECHO = frozenset({"echo", "printf", "write-output", "cat"})
+
+
+class Follower:
+    """What is known while one text is read: files it wrote, drives it mapped, copies it renamed, and what it fetched."""
+
+    def __init__(self, platform: str, budget: Budget, original_name: str | None = None) -> None:
+        self.platform = platform
+        self.budget = budget
+        self.original_name = original_name
+        self.catalog = utilities.load()
+        self.actions: list[Action] = []
+        self.fetches: list[Fetch] = []
+        self.files: dict[str, str] = {}
+        self.mounts: dict[str, str] = {}
+        self.folder: str | None = None  # a UNC path that pushd or cd made current
+        self.copies: dict[str, Utility] = {}
+
+    # ------------------------------------------------------------------ texts
+    def read_process(self, command_line: str) -> None:
+        """One process as CreateProcess starts it."""
+        self._finish(self._script(languages.windows_process(command_line), []))
+
+    def read_argv(self, words: Sequence[str]) -> None:
+        """One process with its exact arguments."""
+        self._finish(self._script(languages.argument_vector(words), []))
+
+    def read_text(self, text: str, language: str, incoming: Sequence[Fetch] = ()) -> list[Fetch]:
+        """A script of any language; returns what it leaves on its standard output. Raises BudgetExceeded."""
+        if not text.strip():
+            return []
+        self.budget.depth_left -= 1
+        if self.budget.depth_left < 0:
+            self.budget.exceed("nested too deeply")
+        try:
+            if language in languages.SHELLS:
+                return self._script(languages.parse(text, language, self.budget), list(incoming))
+            if language == "crontab":
+                return self._crontab(text)
+            result = languages.one_liner(text, language, self.budget)
+            self.actions.extend(result.actions)
+            left: list[Fetch] = []
+            for platform, shell_text in result.shell_texts:
+                left += self.read_text(shell_text, languages.shell_for(platform, self.platform), incoming)
+            return left
+        finally:
+            self.budget.depth_left += 1
+
+    def conclude(self) -> list[Action]:
+        """All actions, direct ones and those that followed content amounts to, duplicates merged."""
+        found: list[Action] = []
+        for action in [*self.actions, *(conclude(fetch) for fetch in self.fetches)]:
+            if action not in found:
+                found.append(action)
+        return found
+
+    def _finish(self, left: list[Fetch]) -> None:
+        del left  # what is still open stays open: `conclude` calls it an API call or a cradle
+
+    def _crontab(self, text: str) -> list[Fetch]:
+        for line in text.splitlines()[:500]:
+            entry = re.match(r"^\s*(?:@\w+|(?:[\d*/,\-A-Za-z]+\s+){5})(.+)$", line)
+            if entry:
+                self.read_text(entry[1], "bash")
+        return []
+
+    def _script(self, script: Script, incoming: list[Fetch]) -> list[Fetch]:
+        outputs: dict[int, list[Fetch]] = {}
+        used: set[int] = set()
+        for invocation in script:
+            used.update(id(item) for item in invocation.stdin)
+            for word in (*invocation.argv, *invocation.named.values()):
+                used.update(id(item) for item in word.content)
+        left: list[Fetch] = []
+        for invocation in script:
+            self.budget.spend()
+            try:
+                produced = self._step(invocation, outputs, incoming)
+            except BudgetExceeded:
+                raise
+            except (ValueError, IndexError, KeyError, TypeError) as problem:
+                self.budget.limits.append(f"one command could not be read: {type(problem).__name__}")
+                produced = []
+            outputs[id(invocation)] = produced
+            if id(invocation) not in used:
+                left += [fetch for fetch in produced if fetch.open]
+        return left
+
+    # ------------------------------------------------------------- one program
+    def _step(self, invocation: Invocation, outputs: dict[int, list[Fetch]], outer: list[Fetch]) -> list[Fetch]:
+        incoming = [fetch for item in invocation.stdin for fetch in outputs.get(id(item), ())]
+        if not invocation.stdin and invocation.stdin_text is None and invocation.stdin_file is None:
+            incoming = list(outer)
+        contents = {
+            id(word): [fetch for item in word.content for fetch in outputs.get(id(item), ())]
+            for word in (*invocation.argv, *invocation.named.values())
+            if word.content
+        }
+        produced = self._socket(invocation)
+        incoming += produced
+        out = self._program(invocation, incoming, contents)
+        return self._redirect(invocation, out)
+
+    def _socket(self, invocation: Invocation) -> list[Fetch]:
+        """`< /dev/tcp/HOST/PORT`: the shell itself connects."""
+        match = _DEV_SOCKET.match(invocation.stdin_file.text) if invocation.stdin_file is not None else None
+        if match is None:
+            return []
+        fetch = Fetch("bash", "dev_tcp", [f"{match[1]}:{match[2]}"], open=True)
+        self.fetches.append(fetch)
+        return [fetch]
+
+    def _program(
+        self, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]
+    ) -> list[Fetch]:
+        if not invocation.argv:
+            return incoming
+        every = [fetch for fetches in contents.values() for fetch in fetches]
+        first = contents.get(id(invocation.argv[0]))
+        if first:  # the fetched text itself is the command
+            for fetch in first:
+                fetch.run()
+        utility = self.find(invocation)
+        if utility is None:
+            return self._unknown(invocation, incoming + every)
+        self._mounted(invocation)
+        parsed = grammar.parse(utility, self.catalog.options(utility), invocation)
+        view = forms.View(utility, parsed, invocation)
+        for wrap in utility.wrap:
+            if view.all_hold(wrap.when):
+                inner = self._wrap(wrap, view, invocation, incoming, contents)
+                if inner is not None:
+                    return inner
+        out: list[Fetch] = []
+        coded = False
+        for code in utility.code:
+            if view.all_hold(code.when):
+                ran, left = self._code(code, view, utility, incoming, contents)
+                coded = coded or ran
+                out += left
+        handled = self._sinks(utility, view, incoming, contents)
+        if handled is not None:
+            out += handled
+        elif not coded:
+            out += incoming + every
+        if not coded or not out:
+            out += self._form(utility, parsed, invocation)
+        return out
+
+    def find(self, invocation: Invocation) -> Utility | None:
+        """The utility of an invocation: by name, by a copy made before, by PE original name, by its distinctive arguments."""
+        name = program_name(invocation.program)
+        found = self.catalog.named(name, self.platform)
+        if found is None and _VERSION.search(name):
+            found = self.catalog.named(_VERSION.sub("", name).rstrip("-"), self.platform)
+        if found is not None:
+            return found
+        if name in self.copies:
+            return self.copies[name]
+        if self.original_name:
+            found = self.catalog.original(self.original_name)
+            if found is not None:
+                return found
+        for utility in self.catalog.distinctive:
+            parsed = grammar.parse(utility, self.catalog.options(utility), invocation)
+            if forms.View(utility, parsed, invocation).all_hold(utility.distinctive):
+                self.budget.note("renamed program", f"{invocation.program} takes the arguments of {utility.name}")
+                return utility
+        return None
+
+    def _unknown(self, invocation: Invocation, content: list[Fetch]) -> list[Fetch]:
+        program = invocation.program
+        if locations.is_unc(program) and not locations.is_loopback(program):
+            self.fetches.append(Fetch("unc", "run_from_share", [program], runs=True, confidence=70))
+        return content
+
+    def _wrap(
+        self, wrap: Wrap, view: forms.View, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]
+    ) -> list[Fetch] | None:
+        words = view.words(wrap.args)
+        if not words:
+            return None
+        if wrap.shell is not None:
+            text = " ".join(word.text for word in words)
+            return self.read_text(text, languages.shell_for(wrap.shell, self.platform), incoming)
+        inner = Invocation(
+            argv=tuple(words), stdin=invocation.stdin, stdin_text=invocation.stdin_text, stdin_file=invocation.stdin_file,
+            spelled=invocation.spelled,
+        )
+        self.budget.spend()
+        return self._program(inner, incoming, contents)
+
+    # -------------------------------------------------------------------- code
+    def _code(
+        self, code: Code, view: forms.View, utility: Utility, incoming: list[Fetch], contents: dict[int, list[Fetch]]
+    ) -> tuple[bool, list[Fetch]]:
+        """Run a script that the program takes: (whether there was one, what it leaves on standard output)."""
+        words = [word for selector in code.text for word in view.words(selector)]
+        text = languages.script_text(code.language, view.invocation, " ".join(word.text for word in words))
+        for word in words:
+            for fetch in contents.get(id(word), ()):
+                fetch.run()
+        if not text and code.stdin:
+            if incoming:
+                for fetch in incoming:
+                    fetch.run()
+                return True, []
+            text = view.invocation.stdin_text or ""
+        if not text:
+            for path in view.texts(code.file):
+                text = self.files.get(path.lower(), "")
+                if text:
+                    break
+        if not text:
+            return False, []
+        if code.session is not None or code.language in languages.SESSIONS:
+            peers = view.texts([code.session]) if code.session else []
+            return self._session(text, peers[0] if peers else None, utility), []
+        if code.remote is not None:
+            hosts = view.texts([code.remote])
+            return True, self._remote(text, code.language, hosts[0] if hosts else "", utility, view, incoming)
+        return True, self.read_text(text, code.language, incoming)
+
+    def _session(self, text: str, peer: str | None, utility: Utility) -> bool:
+        items = languages.session(text, peer, self.budget)
+        for item in items:
+            if item.get:
+                self.fetches.append(Fetch(utility.name, "session", [item.source], dest=item.dest, open=item.dest is None))
+            else:
+                self.actions.append(
+                    Action(kind=ActionKind.UPLOAD, utility=utility.name, form="session", file=item.source, remote=item.peer)
+                )
+        return bool(items)
+
+    def _remote(
+        self, text: str, language: str, host: str, utility: Utility, view: forms.View, incoming: list[Fetch]
+    ) -> list[Fetch]:
+        """A script that runs on another host: local input that it stores is lateral, its output that is kept here is ingress."""
+        local = Fetch(utility.name, "remote_write", kind=ActionKind.LATERAL, open=True)
+        has_input = bool(view.invocation.stdin or view.invocation.stdin_text or view.invocation.stdin_file)
+        before = len(self.fetches)
+        self.read_text(text, language, [local] if has_input else [])
+        for fetch in self.fetches[before:]:
+            fetch.notes.append(f"on {host}")
+        if local.taken:
+            for fetch in incoming:
+                fetch.taken, fetch.open = True, False
+            self.fetches.append(local)
+            return []
+        if len(self.fetches) > before:
+            return []
+        read_file = re.match(r"^\s*(?:sudo\s+)?(?:cat|type|zcat|gzip -c|base64)\s+['\"]?([^\s|;&'\"]+)['\"]?\s*$", text)
+        source = f"{host}:{read_file[1]}" if read_file else host
+        fetch = Fetch(utility.name, "remote_read", [source], open=True, confidence=85 if read_file else 55)
+        self.fetches.append(fetch)
+        return [fetch]
+
+    # ---------------------------------------------------------- sinks and forms
+    def _sinks(
+        self, utility: Utility, view: forms.View, incoming: list[Fetch], contents: dict[int, list[Fetch]]
+    ) -> list[Fetch] | None:
+        for sink in utility.sink:
+            if not view.all_hold(sink.when):
+                continue
+            if sink.content:
+                chosen = {id(word) for selector in sink.content for word in view.words(selector)}
+                content = [fetch for key, fetches in contents.items() if key in chosen for fetch in fetches]
+                content += incoming if "stdin" in sink.content or not chosen else []
+            else:
+                content = incoming + [fetch for fetches in contents.values() for fetch in fetches]
+            if content:
+                return apply_sink(sink, view, content)
+        return None
+
+    def _form(self, utility: Utility, parsed: grammar.Parsed, invocation: Invocation) -> list[Fetch]:
+        match = forms.match(utility, parsed, invocation)
+        if match is None or match.view is None:
+            return []
+        form, view = match.form, match.view
+        name = shown_name(utility)
+        if form.id == "local_copy":
+            self._remember_copy(match)
+        if form.mount is not None and match.sources:
+            for place in view.texts([form.mount]) or [""]:
+                self.mounts[place.lower().rstrip("\\/") or "\0folder"] = match.sources[0]
+        if form.action != "ingress":
+            self.actions.append(
+                Action(
+                    kind=ActionKind(form.action), utility=name, form=form.id, dest=match.dests[0] if match.dests else None,
+                    urls=tuple(match.sources) if form.action in ("upload", "package", "benign") else (),
+                    file=next(iter(view.texts(form.file)), None), remote=next(iter(view.texts(form.remote)), None),
+                    techniques=form.techniques, confidence=form.confidence, notes=(form.note,) if form.note else (),
+                )
+            )
+            return []
+        runs = form.runs or bool(form.runs_when and view.all_hold(form.runs_when))
+        out: list[Fetch] = []
+        grouped = {dest for dest in match.dests}
+        pairs = [(match.sources, match.dests[0] if match.dests else None)]
+        if len(grouped) > 1:
+            pairs = [([source], dest) for source, dest in zip(match.sources, match.dests, strict=False)]
+        for sources, dest in pairs:
+            fetch = Fetch(
+                name, form.id, list(sources), bare=form.bare, runs=runs, techniques=form.techniques, confidence=form.confidence,
+                notes=[form.note] if form.note else [], open=match.to_stdout and dest is None, taken=runs,
+            )
+            if dest is not None:
+                fetch.land(dest)
+            self.fetches.append(fetch)
+            if fetch.open:
+                out.append(fetch)
+        return out
+
+    def _remember_copy(self, match: forms.Match) -> None:
+        if match.view is None or not match.dests or not match.dests[0]:
+            return
+        for source in match.view.texts(match.form.file):
+            utility = self.catalog.named(program_name(source), self.platform)
+            if utility is not None:
+                self.copies[program_name(match.dests[0])] = utility
+
+    def _mounted(self, invocation: Invocation) -> None:
+        """Words on a drive or folder that this text mapped name the source that was mapped."""
+        if not self.mounts:
+            return
+        rewritten = []
+        for position, word in enumerate(invocation.argv):
+            text = word.text
+            source = None
+            for place, url in self.mounts.items():
+                if place == "\0folder":
+                    if position and re.match(r"^[\w][\w .-]*\.\w+$", text):
+                        source = url.rstrip("\\/") + "\\" + text
+                elif text.lower().startswith((place + "\\", place + "/")):
+                    source = url
+            rewritten.append(Word(source, word.content, word.known) if source else word)
+            if source:
+                self.budget.note("mapped drive", f"{text} is on {source}")
+        invocation.argv = tuple(rewritten)
+
+    def _redirect(self, invocation: Invocation, out: list[Fetch]) -> list[Fetch]:
+        if invocation.stdout is None:
+            return out
+        path = invocation.stdout.text
+        for fetch in out:
+            fetch.land(path)
+        name = program_name(invocation.program)
+        if name in _ECHO and not is_null(path):
+            text = " ".join(invocation.args) if name != "cat" else (invocation.stdin_text or "")
+            key = path.lower()
+            self.files[key] = (self.files.get(key, "") + text + "\n" if invocation.append else text + "\n")[-65_536:]
+        return []
+
+
+def program_name(program: str) -> str:
+    """Base name in lower case, without .exe, .com, .cmd and .bat."""
+    name = re.split(r"[\\/]", program.strip().strip("\"'"))[-1].lower()
+    return re.sub(r"\.(?:exe|com|cmd|bat)$", "", name)
+
+
+def shown_name(utility: Utility) -> str:
+    """The name that a person expects: all PowerShell cmdlets and .NET methods are PowerShell."""
+    return "powershell" if utility.name.startswith("powershell_") else utility.name

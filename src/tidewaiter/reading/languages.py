@@ -1,0 +1,93 @@
+"""The one place that knows which module reads which language; each is imported when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tidewaiter.reading import sessions
+from tidewaiter.reading.budget import Budget
+from tidewaiter.reading.invocation import Invocation, Script, Word
+
+if TYPE_CHECKING:
+    from tidewaiter.reading.one_liners import OneLiner
+
+SHELLS = frozenset({"bash", "cmd", "powershell", "network"})
+SESSIONS = sessions.LANGUAGES
+
+
+def parse(text: str, language: str, budget: Budget) -> Script:
+    """A shell text as its invocations."""
+    if language == "bash":
+        from tidewaiter.reading import bash, fold
+
+        script = bash.parse(text, budget)
+        fold.fold(script, budget)
+        return script
+    if language == "powershell":
+        from tidewaiter.reading import powershell
+
+        return powershell.parse(text, budget)
+    if language == "cmd":
+        from tidewaiter.reading import cmd, fold
+
+        script = cmd.parse(text, budget)
+        fold.fold(script, budget)
+        return script
+    return network(text)
+
+
+def network(text: str) -> Script:
+    """One line of a network operating system: words, no operators."""
+    script = Script()
+    for line in text.splitlines():
+        words = [part.strip('"') for part in line.split()]
+        if words:
+            script.invocations.append(Invocation(argv=tuple(Word(word) for word in words), spelled=line))
+    return script
+
+
+def windows_process(command_line: str) -> Script:
+    """A Windows command line as CreateProcess takes it: one program."""
+    from tidewaiter.reading import cmd
+
+    return cmd.from_command_line(command_line)
+
+
+def argument_vector(words: Sequence[str]) -> Script:
+    """An exact argument vector: one program."""
+    return Script([Invocation(argv=tuple(Word(word) for word in words), spelled=" ".join(words))])
+
+
+def one_liner(text: str, language: str, budget: Budget) -> OneLiner:
+    """Code of a programming language given on a command line."""
+    from tidewaiter.reading import one_liners
+
+    return one_liners.read(language, text, budget)
+
+
+def session(text: str, peer: str | None, budget: Budget) -> list[sessions.Item]:
+    """The script of a file-transfer session."""
+    return sessions.read(text, peer, budget)
+
+
+def shell_for(wanted: str, platform: str) -> str:
+    """The shell language for a nested text: a language by name, a platform, or "shell" for the platform's own."""
+    if wanted in SHELLS or wanted == "crontab":
+        return wanted
+    if wanted == "windows" or (wanted == "shell" and platform == "windows"):
+        return "cmd"
+    return "bash"
+
+
+def script_text(language: str, invocation: Invocation, joined: str) -> str:
+    """The script that an interpreter would run, where its own option rules matter (PowerShell, cmd)."""
+    if language == "powershell":
+        from tidewaiter.reading import powershell
+
+        return powershell.decode_command(invocation.args) or ""
+    if language == "cmd":
+        from tidewaiter.reading import cmd
+
+        return cmd.command_text(joined or " ".join(invocation.args)) or ""
+    return joined

@@ -1,0 +1,103 @@
+"""Scripts of file-transfer sessions: what ftp, tftp, sftp, lftp, smbclient and WinSCP are told to get and put."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from tidewaiter.reading import locations
+from tidewaiter.reading.budget import Budget
+
+LANGUAGES = frozenset({"ftp", "tftp", "sftp", "lftp", "smbclient", "winscp"})
+"""Session languages that `read` knows."""
+
+_GET = frozenset({"get", "mget", "recv", "reget", "pget", "mirror", "synchronize", "newer"})
+_PUT = frozenset({"put", "mput", "send", "append", "reput"})
+_OPEN = frozenset({"open", "connect", "o"})
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file that the session moves."""
+
+    get: bool
+    source: str  # get: the source as a URL, UNC path or host:file; put: the local file
+    dest: str | None  # get: local path; put: remote name
+    peer: str | None
+
+
+def read(text: str, peer: str | None, budget: Budget) -> list[Item]:
+    """The items that a session script moves, in order. Never raises on odd lines: they are passed over."""
+    items: list[Item] = []
+    folder: str | None = None
+    for line in re.split(r"[\r\n;]+", text.replace("\\n", "\n"))[:2_000]:
+        budget.spend()
+        words = _words(line)
+        if not words:
+            continue
+        verb, rest = words[0].lower().lstrip("@"), words[1:]
+        if verb in _OPEN and rest:
+            opened = [word for word in rest if not word.startswith("-")]
+            peer = opened[0] if opened else peer
+        elif verb == "lcd" and rest:
+            folder = rest[0]
+        elif verb in _GET:
+            items.extend(_get(verb, rest, peer, folder))
+        elif verb in _PUT:
+            files = _positional(rest)
+            items.extend(Item(False, name, None, peer) for name in files[:1])
+    return items
+
+
+def _words(line: str) -> list[str]:
+    line = line.strip()
+    if not line or line.startswith("#"):
+        return []
+    try:
+        lexer = shlex.shlex(line, posix=True)
+        lexer.whitespace_split = True
+        lexer.escape = ""
+        lexer.commenters = ""
+        return list(lexer)
+    except ValueError:
+        return line.split()
+
+
+def _positional(words: list[str]) -> list[str]:
+    return [word for word in words if not re.match(r"^-[A-Za-z]", word)]
+
+
+def _get(verb: str, rest: list[str], peer: str | None, folder: str | None) -> list[Item]:
+    if verb in ("mirror", "synchronize"):
+        if any(word.lower() in ("-r", "--reverse", "remote") for word in rest):
+            return []
+        rest = [word for word in rest if word.lower() != "local"]
+    output = next((rest[i + 1] for i, word in enumerate(rest[:-1]) if word in ("-o", "-O")), None)
+    names = _positional([word for i, word in enumerate(rest) if word not in ("-o", "-O") and not (i and rest[i - 1] in ("-o", "-O"))])
+    if not names:
+        return []
+    if verb == "mget":
+        return [Item(True, _source(peer, name), locations.basename(name), peer) for name in names[:32]]
+    local = output or (names[1] if len(names) > 1 else locations.basename(names[0]) or names[0])
+    if local == "-":
+        local = None
+    source = _source(peer, names[0])
+    if local:
+        local = locations.into(local, names[0])
+        if folder and not re.match(r"^([/\\~%]|[A-Za-z]:)", local):
+            local = locations.join(folder, local)
+    return [Item(True, source, local, peer)]
+
+
+def _source(peer: str | None, name: str) -> str:
+    if locations.is_url(name):
+        return name
+    if peer is None:
+        return name
+    if locations.is_url(peer):
+        return peer
+    if locations.is_unc(peer):
+        separator = "/" if peer.startswith("//") else "\\"
+        return peer.rstrip("\\/") + separator + name.lstrip("\\/")
+    return f"{peer}:{name}"
