@@ -1,0 +1,410 @@
+"""Linux auditd: programs started, connections, files written, renamed, made executable or deleted, logins, sudo commands.
+
+Reads audit.log as auditd writes it (RAW or ENRICHED), the same records inside syslog, and what `ausearch` prints of them.
+The accounting unit is the line, that is the record: several records make one event.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Iterator
+
+from tidewaiter.formats.audit_records import AuditGroup, AuditHead, AuditJoiner, AuditPath, socket_calls
+from tidewaiter.formats.audit_values import absolute, hex_text, keystrokes, octal, unhex
+from tidewaiter.formats.text_lines import line_blocks
+from tidewaiter.log_source import Opened
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event, EventKind
+
+_RECORD = re.compile(
+    rb"(?:^|\n)(?:node=\S+ +)?type=[A-Z_0-9\[\]]{2,40} msg=audit\(\d"
+    rb"|(?:^|\n)[^\n{]{6,200}[ :](?:type=\w{2,40} )(?:msg=)?audit\(\d{6,11}\.\d{3}:\d+\)"
+)
+
+_O_WRITE, _O_WRONLY, _O_CREAT, _O_TRUNC, _O_TMPFILE = 0o3, 0o1, 0o100, 0o1000, 0o20000000  # linux/fcntl.h
+_CURRENT_DIRECTORY = (0xFFFFFF9C, 0xFFFFFFFFFFFFFF9C)  # AT_FDCWD as 32 and 64 bits
+_EINPROGRESS, _ECONNREFUSED = 115, 111
+_REGULAR = 0o100000
+_PATHS_REMEMBERED = 8_192
+_DEVICES = frozenset(
+    {"/dev/null", "/dev/zero", "/dev/tty", "/dev/ptmx", "/dev/full", "/dev/random", "/dev/urandom", "/dev/console"}
+)
+_KERNEL_FILES = ("/proc/", "/sys/", "/dev/pts/", "/dev/fd/")
+
+Result = Event | list[Event] | str
+"""What an event of the log becomes: events, or in words why none."""
+
+
+class Source:
+    """Linux auditd. See `log_source.StreamSource`."""
+
+    title = "Linux auditd"
+
+    def __init__(self) -> None:
+        self._log_file = ""
+        self._paths: dict[tuple[str | None, str], str] = {}  # (node, inode) -> path of files seen created, for fchmod
+
+    def recognise(self, head: bytes) -> str | None:
+        """Lines with an audit record's type and stamp, at the start or behind a syslog prefix."""
+        if _RECORD.search(head) is None or head.count(b"Linux-Sysmon") > head.count(b"audit("):
+            return None
+        return "lines of type=... msg=audit(seconds:serial)"
+
+    def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
+        """Yield the events in batches; counts every line. Raises OSError when the file cannot be read."""
+        self._log_file = opened.log_file
+        joiner = AuditJoiner(account)
+        for block in line_blocks(opened.path):
+            batch = self._events(joiner.feed(block), account)
+            if batch:
+                yield batch
+        batch = self._events(joiner.finish(), account)
+        if batch:
+            yield batch
+
+    def _events(self, groups: list[AuditGroup], account: Account) -> list[Event]:
+        batch: list[Event] = []
+        parsed = 0
+        skipped: dict[str, int] = {}
+        for group in groups:
+            result = self._event(group) if group.stamp() else ""
+            if isinstance(result, Event):
+                batch.append(result)
+                parsed += group.count
+            elif not result:
+                account.damage_at(f"line {group.line}", "unreadable audit record", group.count)
+            elif isinstance(result, str):
+                skipped[result] = skipped.get(result, 0) + group.count
+            else:
+                batch += result
+                parsed += group.count
+        if parsed:
+            account.parse(parsed)
+        for reason, count in skipped.items():
+            bounded = reason if reason in account.skipped or len(account.skipped) < 200 else "other system calls"
+            account.skip(bounded, count)
+        return batch
+
+    def _event(self, group: AuditGroup) -> Result:
+        """The event of one group; an empty text where it is damaged."""
+        call = group.call()
+        if call is None:
+            return self._without_syscall(group)
+        if group.local and call != "execve":
+            return "local or netlink socket"
+        handler = _HANDLERS.get(call)
+        if handler is None:
+            return f"system call {call}"
+        if group.failed and call not in ("connect", "socketcall"):
+            return f"failed {call}"
+        head = group.head()
+        if head is None:
+            return ""
+        return handler(self, group, head)
+
+    def _without_syscall(self, group: AuditGroup) -> Result:
+        single = group.single()
+        if single is not None:
+            return _of_one_record(self._blank(group, EventKind.SHELL_COMMAND), *single)
+        if not group.started:
+            return "event without its SYSCALL record"
+        event = self._blank(group, EventKind.PROCESS_START)
+        return _started(event, group)
+
+    def _blank(self, group: AuditGroup, kind: EventKind, seq: int = 0) -> Event:
+        return Event(
+            kind=kind,
+            time=group.time,
+            log_source="linux_auditd",
+            log_file=self._log_file,
+            record=str(group.line),
+            seq=seq,
+            host=group.node,
+            extra={"serial": group.serial},
+        )
+
+    def _new(self, group: AuditGroup, head: AuditHead, kind: EventKind, seq: int = 0) -> Event:
+        extra: dict[str, object] = {"serial": group.serial}
+        if head.uid is not None:
+            extra["uid"] = head.uid
+        if head.login_user is not None and head.login_user != head.user:
+            extra["login_user"] = head.login_user
+        return Event(
+            kind=kind,
+            time=group.time,
+            log_source="linux_auditd",
+            log_file=self._log_file,
+            record=str(group.line),
+            seq=seq,
+            host=group.node,
+            user=head.user,
+            session=head.session,
+            pid=head.pid,
+            parent_pid=head.ppid,
+            process_path=head.exe,
+            process_name=head.comm,
+            extra=extra,
+        )
+
+    # One method for each kind of call
+
+    def _exec(self, group: AuditGroup, head: AuditHead) -> Result:
+        return _started(self._new(group, head, EventKind.PROCESS_START), group)
+
+    def _exit(self, group: AuditGroup, head: AuditHead) -> Result:
+        event = self._new(group, head, EventKind.PROCESS_END)
+        event.exit_code = head.args[0] & 0xFF
+        return event
+
+    def _connect(self, group: AuditGroup, head: AuditHead) -> Result:
+        address = group.address()
+        if address is None or isinstance(address, str):
+            return address or "connect without an address"
+        ip, port = address
+        if not port:
+            return "name look-up probe"
+        if ip in ("0.0.0.0", "::"):  # noqa: S104 - an address in a log, not one to bind to
+            return "connect to no address"
+        event = self._new(group, head, EventKind.CONNECTION)
+        event.dst_ip, event.dst_port, event.initiated = ip, port, True
+        if head.success:
+            event.outcome = "completed"
+        else:
+            code = -(head.exit or 0)
+            event.outcome = {_EINPROGRESS: "started", _ECONNREFUSED: "refused"}.get(code, "failed")
+            event.outcome_code = code
+        return event
+
+    def _accept(self, group: AuditGroup, head: AuditHead) -> Result:
+        address = group.address()
+        if address is None or isinstance(address, str):
+            return address or "accept without an address"
+        event = self._new(group, head, EventKind.CONNECTION)
+        event.src_ip, event.src_port, event.initiated, event.outcome = *address, False, "completed"
+        return event
+
+    def _socketcall(self, group: AuditGroup, head: AuditHead) -> Result:
+        call = socket_calls().get(head.args[0])
+        if call == "connect":
+            return self._connect(group, head)
+        if call is None or not head.success:
+            return "system call socketcall"
+        return self._accept(group, head)
+
+    def _open(self, group: AuditGroup, head: AuditHead) -> Result:
+        paths = group.paths()
+        created = _last(paths, "CREATE")
+        if created is not None:
+            return self._file(group, head, created, at=0)
+        if head.call == "creat":
+            flags: int | None = _O_WRONLY | _O_CREAT | _O_TRUNC
+        elif head.call == "openat2":
+            flags = group.open_flags()
+        else:
+            flags = head.args[1 if head.call == "open" else 2]
+        written = _last(paths, "NORMAL") or _last(paths, "")
+        if flags is None or not flags & _O_WRITE:
+            return "file opened for reading"
+        if flags & _O_TMPFILE:
+            return "temporary file without a name"
+        if not (flags & (_O_CREAT | _O_TRUNC) or flags & _O_WRITE == _O_WRONLY):
+            return "file opened for updating"
+        if written is None:
+            return "file without a name"
+        if written.mode is not None and written.mode & 0o170000 != _REGULAR:
+            return "device, pipe or kernel file"
+        return self._file(group, head, written, at=0, existing=True)
+
+    def _file(self, group: AuditGroup, head: AuditHead, path: AuditPath, *, at: int, existing: bool = False) -> Result:
+        if path.name is None:
+            return "file without a name"
+        event = self._new(group, head, EventKind.FILE_CREATE)
+        event.file_path = self._place(event, group, head, path.name, at)
+        if event.file_path in _DEVICES or event.file_path.startswith(_KERNEL_FILES):
+            return "device, pipe or kernel file"
+        if path.mode is not None:
+            event.file_mode = octal(path.mode)
+        if existing and event.extra is not None:
+            event.extra["existing"] = True
+        self._remember(group, path, event.file_path)
+        return event
+
+    def _place(self, event: Event, group: AuditGroup, head: AuditHead, name: str, at: int) -> str:
+        """The absolute path; a name relative to an open directory, which no record names, stays relative and is marked."""
+        if name.startswith("/"):
+            return absolute(name, None)
+        relative_to_descriptor = head.call.endswith(("at", "at2")) and head.call != "creat"
+        if relative_to_descriptor and head.args[at] not in _CURRENT_DIRECTORY:
+            if event.extra is not None:
+                event.extra["dirfd"] = True
+            return name
+        return absolute(name, group.cwd())
+
+    def _remember(self, group: AuditGroup, path: AuditPath, place: str) -> None:
+        if path.inode is not None:
+            if len(self._paths) >= _PATHS_REMEMBERED:
+                self._paths.clear()
+            self._paths[group.node, path.inode] = place
+
+    def _rename(self, group: AuditGroup, head: AuditHead) -> Result:
+        paths = group.paths()
+        new = _last(paths, "CREATE")
+        old = next((path for path in paths if path.nametype == "DELETE"), None)
+        if new is None or new.name is None:
+            return "file without a name"
+        event = self._new(group, head, EventKind.FILE_RENAME)
+        event.file_path = self._place(event, group, head, new.name, 2)
+        if old is not None and old.name is not None:
+            event.file_old_path = self._place(event, group, head, old.name, 0)
+        event.file_mode = None if new.mode is None else octal(new.mode)
+        self._remember(group, new, event.file_path)
+        return event
+
+    def _link(self, group: AuditGroup, head: AuditHead) -> Result:
+        paths = group.paths()
+        new = _last(paths, "CREATE")
+        if new is None:
+            return "file without a name"
+        soft = head.call.startswith("symlink")
+        at = (1 if soft else 2) if head.call.endswith("at") else 0
+        result = self._file(group, head, new, at=at)
+        if isinstance(result, Event) and result.extra is not None:
+            target = _last(paths, "UNKNOWN" if soft else "NORMAL")
+            if target is not None and target.name is not None:
+                result.extra["link"] = target.name if soft else absolute(target.name, group.cwd())
+        return result
+
+    def _chmod(self, group: AuditGroup, head: AuditHead) -> Result:
+        paths = group.paths()
+        if not paths:
+            return "file without a name"
+        path = paths[-1]
+        event = self._new(group, head, EventKind.FILE_MODE)
+        if path.name is not None:
+            event.file_path = self._place(event, group, head, path.name, 0)
+        else:  # fchmod: the record has the inode only
+            event.file_path = self._paths.get((group.node, path.inode or ""))
+        if event.file_path is None:
+            return "file without a name"
+        event.file_mode = octal(head.args[2 if head.call.startswith("fchmodat") else 1])
+        return event
+
+    def _unlink(self, group: AuditGroup, head: AuditHead) -> Result:
+        gone = _last(group.paths(), "DELETE")
+        if gone is None or gone.name is None:
+            return "file without a name"
+        event = self._new(group, head, EventKind.FILE_DELETE)
+        event.file_path = self._place(event, group, head, gone.name, 0)
+        return event
+
+    def _memory_file(self, group: AuditGroup, head: AuditHead) -> Result:
+        event = self._new(group, head, EventKind.FILE_CREATE)
+        event.file_path = "/memfd:"  # the records do not hold its name
+        return event
+
+    def _module(self, group: AuditGroup, head: AuditHead) -> Result:
+        event = self._new(group, head, EventKind.IMAGE_LOAD)
+        path = _last(group.paths(), "NORMAL")
+        if path is not None and path.name is not None:
+            event.file_path = absolute(path.name, group.cwd())
+        name = group.module()
+        if name and event.extra is not None:
+            event.extra["module"] = name
+        return event
+
+
+Handler = Callable[[Source, AuditGroup, AuditHead], Result]
+_HANDLERS: dict[str, Handler] = {
+    name: handler
+    for handler, names in (
+        (Source._exec, ("execve", "execveat")),
+        (Source._exit, ("exit_group",)),
+        (Source._connect, ("connect",)),
+        (Source._accept, ("accept", "accept4")),
+        (Source._socketcall, ("socketcall",)),
+        (Source._open, ("open", "openat", "openat2", "creat")),
+        (Source._rename, ("rename", "renameat", "renameat2")),
+        (Source._link, ("link", "linkat", "symlink", "symlinkat")),
+        (Source._chmod, ("chmod", "fchmod", "fchmodat", "fchmodat2")),
+        (Source._unlink, ("unlink", "unlinkat")),
+        (Source._memory_file, ("memfd_create",)),
+        (Source._module, ("init_module", "finit_module")),
+    )
+    for name in names
+}
+
+
+def _last(paths: list[AuditPath], nametype: str) -> AuditPath | None:
+    return next((path for path in reversed(paths) if path.nametype == nametype), None)
+
+
+def _started(event: Event, group: AuditGroup) -> Event:
+    """The program start with what the EXECVE, CWD and PATH records say. PROCTITLE is not asked: it may be stale."""
+    argv, argc = group.argv()
+    extra = event.extra if event.extra is not None else {}
+    event.cwd = group.cwd()
+    if argv:
+        event.argv = tuple(argv)
+        event.command_line = shlex.join(argv)
+    if argc != len(argv) or not group.whole:
+        extra["argc"] = argc
+    program = next((path.name for path in group.paths() if path.item == 0), None)
+    if program is not None:
+        place = absolute(program, event.cwd)
+        if event.process_path is None:
+            event.process_path = place
+        elif place != event.process_path:
+            extra["paths"] = [place]  # the script, or a link to the program
+    return event
+
+
+def _of_one_record(event: Event, kind: str, fields: dict[str, str]) -> Result:
+    """sudo (USER_CMD), logins (USER_LOGIN, USER_START) and typed lines (TTY, USER_TTY)."""
+    pid = fields.get("pid", "")
+    event.pid = int(pid) if pid.isdecimal() and len(pid) < 11 else None
+    uid = fields.get("uid")
+    event.user = fields.get("UID") or ("root" if uid == "0" else uid)
+    session = fields.get("ses")
+    event.session = None if session == "4294967295" else session
+    event.process_path = hex_text(fields["exe"]) if "exe" in fields else None
+    result = fields.get("res", "")
+    if kind in ("USER_LOGIN", "USER_START"):
+        address = fields.get("addr", "?")
+        if address in ("?", ""):
+            return f"{kind} record without an address"
+        event.kind, event.src_ip = EventKind.LOGIN, address
+        hostname = fields.get("hostname", "?")
+        event.src_host = None if hostname in ("?", "", address) else hostname
+        account = fields.get("acct")
+        event.user = (hex_text(account) if account else None) or fields.get("ID") or fields.get("id") or event.user
+        event.outcome = "completed" if result.startswith(("success", "1")) else "failed"
+        return event
+    if kind == "USER_CMD":
+        event.command_line = hex_text(fields.get("cmd", "")) or None
+        event.cwd = hex_text(fields["cwd"]) if "cwd" in fields else None
+        event.outcome = "failed" if result.startswith(("failed", "0")) else "completed"
+        return event if event.command_line else f"{kind} record without a command"
+    event.process_name = hex_text(fields["comm"]) if "comm" in fields else None
+    typed = keystrokes(unhex(fields.get("data", "").encode()))
+    if not typed:
+        return f"{kind} record without a line"
+    return [_typed(event, seq, line) for seq, line in enumerate(typed)]
+
+
+def _typed(event: Event, seq: int, line: str) -> Event:
+    return Event(
+        kind=event.kind,
+        time=event.time,
+        log_source=event.log_source,
+        log_file=event.log_file,
+        record=event.record,
+        seq=seq,
+        host=event.host,
+        user=event.user,
+        session=event.session,
+        pid=event.pid,
+        process_name=event.process_name,
+        command_line=line,
+        extra=event.extra,
+    )
