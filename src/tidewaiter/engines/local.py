@@ -1,0 +1,238 @@
+"""The local engine: a folder, all cores. It drives the pipeline and adds no logic to it.
+
+Each worker is a process, so that a native reader that crashes or hangs costs one file and not the run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from tidewaiter.errors import NothingReadableError
+from tidewaiter.pipeline import inputs
+from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
+from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
+from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.transfer import SEVERITIES, Transfer
+
+_BEAT = b"beat"
+
+
+def _work(pipe: Connection, work_dir: str, name: str) -> None:
+    """A worker process: items in, results out, a beat now and then."""
+    last = 0.0
+
+    def beat() -> None:
+        nonlocal last
+        if time.monotonic() - last > 2.0:
+            last = time.monotonic()
+            pipe.send_bytes(_BEAT)
+
+    reader = ItemReader(Path(work_dir), name, beat)
+    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        while True:
+            item = msgspec.msgpack.decode(pipe.recv_bytes(), type=WorkItem)
+            pipe.send_bytes(msgspec.msgpack.encode(reader.read(item)))
+
+
+class _Worker:
+    """One worker process with its pipe and the item it is at."""
+
+    def __init__(self, context: Any, work_dir: Path, number: int) -> None:
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, str(work_dir), str(number)), daemon=True)
+        self.process.start()
+        theirs.close()
+        self.item: WorkItem | None = None
+        self.heard = time.monotonic()
+
+    def give(self, item: WorkItem) -> None:
+        """Hand it an item."""
+        self.item = item
+        self.heard = time.monotonic()
+        self.pipe.send_bytes(msgspec.msgpack.encode(item))
+
+    def stop(self) -> None:
+        """End the process, by force where it does not listen."""
+        self.pipe.close()
+        self.process.join(0.5)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+class ScanResult:
+    """What a scan found. A context manager: leaving it removes the temporary files."""
+
+    def __init__(self, folder: Any, work_dir: Path, options: ScanOptions) -> None:
+        self._folder = folder
+        self._work_dir = work_dir
+        self._options = options
+        self._index: list[tuple[str, str, int]] = []  # time, id, offset in the transfers file
+        self.accounts: list[Account] = []
+        self.unreadable: list[Unreadable] = []
+        self.counts: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
+
+    @property
+    def _path(self) -> Path:
+        return self._work_dir / "transfers.jsonl"
+
+    def collect(self, transfers: Iterator[Transfer]) -> None:
+        """Keep what the options ask for, on disk; only times and offsets stay in memory."""
+        encoder = msgspec.json.Encoder()
+        with self._path.open("wb") as file:
+            for transfer in transfers:
+                if self._wanted(transfer):
+                    self._index.append((transfer.time or "", transfer.id, file.tell()))
+                    self.counts[transfer.severity] += 1
+                    file.write(encoder.encode(transfer) + b"\n")
+        self._index.sort()
+
+    def _wanted(self, transfer: Transfer) -> bool:
+        options = self._options
+        if SEVERITIES.index(transfer.severity) < SEVERITIES.index(options.min_severity):
+            return False
+        if options.hosts:
+            names = {(transfer.device.hostname or "").lower(), transfer.device.ip or ""}
+            names |= {name.split(".")[0] for name in names}
+            if not names & {host.lower() for host in options.hosts}:
+                return False
+        if options.since is None and options.until is None:
+            return True
+        from tidewaiter.correlation.keys import parse_time
+
+        moment = parse_time(transfer.time) if transfer.time else None
+        if moment is None:
+            return False
+        return (options.since is None or moment >= options.since) and (options.until is None or moment <= options.until)
+
+    def transfers(self) -> Iterator[Transfer]:
+        """The transfers in time order, read from disk one at a time."""
+        decoder = msgspec.json.Decoder(Transfer)
+        with self._path.open("rb") as file:
+            for _, _, offset in self._index:
+                file.seek(offset)
+                yield decoder.decode(file.readline())
+
+    def find(self, id_prefix: str) -> Transfer | None:
+        """The transfer whose id begins so, or None where none or several do."""
+        found = [transfer for transfer in self.transfers() if transfer.id.startswith(id_prefix)]
+        return found[0] if len(found) == 1 else None
+
+    def close(self) -> None:
+        """Remove the temporary files."""
+        self._folder.cleanup()
+
+    def __enter__(self) -> ScanResult:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def scan(
+    paths: Sequence[str], *, options: ScanOptions | None = None, progress: Callable[[ProgressUpdate], None] | None = None
+) -> ScanResult:
+    """Read everything under `paths` and find the transfers in it.
+
+    Raises NothingReadableError where no input held a log that we can read. Bad inputs are in `unreadable` and `accounts`.
+    """
+    options = options or ScanOptions()
+    folder = inputs.work_folder()
+    work_dir = Path(folder.name)
+    result = ScanResult(folder, work_dir, options)
+    try:
+        items = inputs.plan(paths, InputLimits())
+        runs: list[Path] = []
+        kinds: dict[str, set[str]] = {}
+        names: dict[str, str] = {}
+        for done in _read_all(items, work_dir, options, progress):
+            result.accounts.extend(done.accounts)
+            result.unreadable.extend(done.unreadable)
+            runs.extend(Path(run) for run in done.runs)
+            for host, seen in done.kinds.items():
+                kinds.setdefault(host, set()).update(seen)
+            for host, name in done.names.items():
+                names[host] = min(names.get(host, name), name)
+        result.accounts.sort(key=lambda account: account.log_file)
+        result.unreadable.sort(key=lambda report: report.log_file)
+        if not result.accounts:
+            raise NothingReadableError(_nothing(paths, result.unreadable))
+        from tidewaiter.judgement.judge import Judge
+
+        result.collect(correlate(runs, work_dir, kinds, names, Judge()))
+    except BaseException:
+        result.close()
+        raise
+    return result
+
+
+def _nothing(paths: Sequence[str], unreadable: Sequence[Unreadable]) -> str:
+    first = f" ({unreadable[0].log_file}: {unreadable[0].problem})" if unreadable else ""
+    return f"nothing readable in {', '.join(paths)}{first}: give EVTX, JSON, auditd, Zeek or Suricata logs, or an archive of them"
+
+
+def _read_all(
+    items: list[WorkItem], work_dir: Path, options: ScanOptions, progress: Callable[[ProgressUpdate], None] | None
+) -> Iterator[ItemResult]:
+    """Spread the items over worker processes, the largest first; yields a result per item."""
+    total = sum(item.size for item in items)
+    waiting = sorted(items, key=lambda item: (item.size, item.path))
+    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
+    count = options.workers if total > 12_000_000 else 1
+    workers = [_Worker(context, work_dir, number) for number in range(min(count, max(1, len(items))))]
+    number, done = len(workers), 0
+    try:
+        while waiting or any(worker.item for worker in workers):
+            for position, worker in enumerate(workers):
+                if worker.item is None and waiting:
+                    worker.give(waiting.pop())
+            ready = wait([worker.pipe for worker in workers if worker.item], timeout=1.0)
+            for position, worker in enumerate(workers):
+                item = worker.item
+                if item is None:
+                    continue
+                outcome = _hear(worker, worker.pipe in ready, options.item_seconds)
+                if outcome is None:
+                    continue
+                worker.item = None
+                done += item.size
+                if isinstance(outcome, str):
+                    worker.stop()
+                    workers[position] = _Worker(context, work_dir, number)
+                    number += 1
+                    outcome = ItemResult(
+                        unreadable=[Unreadable(log_file=item.log_file, place="file", problem=outcome, kind="damaged")]
+                    )
+                if progress is not None:
+                    progress(ProgressUpdate(done, total, item.log_file))
+                yield outcome
+    finally:
+        for worker in workers:
+            worker.stop()
+
+
+def _hear(worker: _Worker, ready: bool, patience: float) -> ItemResult | str | None:
+    """A worker's result, why there will be none, or None while it is still at it."""
+    if ready:
+        try:
+            message = worker.pipe.recv_bytes()
+        except (EOFError, OSError):
+            worker.process.join(1.0)
+            return f"the reader crashed (exit {worker.process.exitcode}); the rest of the input was read"
+        if message != _BEAT:
+            return msgspec.msgpack.decode(message, type=ItemResult)
+        worker.heard = time.monotonic()
+    if time.monotonic() - worker.heard > patience:
+        return f"the reader said nothing for {patience:.0f} s and was stopped; the rest of the input was read"
+    return None

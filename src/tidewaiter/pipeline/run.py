@@ -1,0 +1,130 @@
+"""The one place that wires stages: one work item in, sorted runs of rows and accounts out; then rows in, transfers out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from tidewaiter import analytic, log_source
+from tidewaiter.correlation import keys
+from tidewaiter.correlation.host import HostFold, HostView
+from tidewaiter.errors import InputError
+from tidewaiter.judgement.judge import Judge
+from tidewaiter.pipeline import inputs, rows
+from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
+from tidewaiter.pipeline.rows import Row
+from tidewaiter.pipeline.sieve import Sieve
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event
+from tidewaiter.schema.transfer import Transfer
+
+ROWS_IN_MEMORY = 20_000
+"""Rows that a worker holds before it spills a sorted run."""
+
+
+class ItemResult(msgspec.Struct, kw_only=True):
+    """What became of one work item."""
+
+    accounts: list[Account] = []
+    unreadable: list[Unreadable] = []
+    runs: list[str] = []
+    kinds: dict[str, list[str]] = {}  # host key -> kinds of events that its logs hold
+    names: dict[str, str] = {}  # host key -> a host name as spelled
+
+
+class ItemReader:
+    """Reads work items in one process: recognises, parses, finds, and spills rows to `work_dir`."""
+
+    def __init__(self, work_dir: Path, name: str, heartbeat: Callable[[], None] | None = None) -> None:
+        self.work_dir = work_dir
+        self.name = name
+        self.heartbeat = heartbeat or (lambda: None)
+        self.sieve = Sieve([entry.load() for entry in analytic.REGISTER])
+        self.limits = InputLimits()
+        self._rows: list[Row] = []
+        self._runs = 0
+
+    def read(self, item: WorkItem) -> ItemResult:
+        """Read one item to its end. Raises nothing for bad input: that is in the result."""
+        result = ItemResult(accounts=[], unreadable=[], runs=[], kinds={}, names={})
+        members = self.work_dir / f"members-{self.name}"
+        members.mkdir(mode=0o700, exist_ok=True)
+        for opened in inputs.open_item(item, self.limits, members):
+            self.heartbeat()
+            if isinstance(opened, Unreadable):
+                result.unreadable.append(opened)
+            else:
+                self._read_input(opened, result)
+        self._spill(result)
+        return result
+
+    def _read_input(self, opened: Opened, result: ItemResult) -> None:
+        recognised = inputs.recognise(opened)
+        if recognised is None or recognised.family == "not_read":
+            problem = recognised.why if recognised else "no log source knows this content"
+            result.unreadable.append(
+                Unreadable(log_file=opened.log_file, place="file", problem=problem, kind="unrecognised")
+            )
+            return
+        account = Account(log_file=opened.log_file, recognised_as=recognised.name, why=recognised.why, bytes=opened.size)
+        result.accounts.append(account)
+        try:
+            for events in self._events(recognised.family, recognised.name, opened, account):
+                self.heartbeat()
+                self._take(events, account, result)
+        except InputError as error:
+            account.damage_at(error.place, error.problem)
+        except Exception as error:  # noqa: BLE001 - a reader's bug costs one file: it is named, and the run goes on
+            account.damage_at("reader", f"{type(error).__name__}: {error}")
+
+    def _events(self, family: str, name: str, opened: Opened, account: Account) -> Iterator[list[Event]]:
+        if family in ("evtx", "windows_json"):
+            from tidewaiter.formats.windows import WindowsReader
+
+            yield from WindowsReader([entry.load() for entry in log_source.windows()]).read(opened, account)
+            return
+        entry = next(entry for entry in log_source.REGISTER if entry.name == name)
+        yield from entry.load().read(opened, account)
+
+    def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
+        for event, findings in self.sieve.examine(events):
+            host = keys.host_key(event)
+            kinds = result.kinds.setdefault(host, [])
+            marker = keys.visible_kind(event)
+            if marker not in kinds:
+                kinds.append(marker)
+            if event.host and host not in result.names:
+                result.names[host] = event.host
+            if event.time:
+                account.first = event.time if account.first is None else min(account.first, event.time)
+                account.last = event.time if account.last is None else max(account.last, event.time)
+            if findings or keys.is_context(event):
+                self._rows.append(Row(host, event.time, event.id, event, findings))
+        if len(self._rows) >= ROWS_IN_MEMORY:
+            self._spill(result)
+
+    def _spill(self, result: ItemResult) -> None:
+        if not self._rows:
+            return
+        path = self.work_dir / f"run-{self.name}-{self._runs}.run"
+        self._runs += 1
+        rows.write_run(path, self._rows)
+        result.runs.append(str(path))
+        self._rows = []
+
+
+def correlate(
+    runs: Iterable[Path], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], judge: Judge
+) -> Iterator[Transfer]:
+    """Fold the rows of each host in time order and judge what comes out. Transfers of one host come together."""
+    fold: HostFold | None = None
+    for row in rows.merge(list(runs), work_dir):
+        if fold is None or fold.host != row.host:
+            if fold is not None:
+                yield from judge.all(fold.finish())
+            fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
+        yield from judge.all(fold.step([(row.event, row.findings)], watermark=row.time))
+    if fold is not None:
+        yield from judge.all(fold.finish())
