@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO, TextIO
 
@@ -76,24 +77,27 @@ def explain_line(line: bytes | None) -> Answer | Refusal:
     if line is None:
         return Refusal(id=None, error=f"the line is longer than {LONGEST_LINE} bytes")
     try:
-        question = msgspec.json.decode(line.decode("utf-8", "replace").encode(), type=Question)
-    except (msgspec.MsgspecError, RecursionError) as error:
-        return Refusal(id=_number(line), error=str(error))
-    if question.platform not in PLATFORMS:
-        return Refusal(id=question.id, error=f"platform must be one of {', '.join(PLATFORMS)}")
+        loose = _decoded(line)
+    except (ValueError, RecursionError) as error:  # ValueError: not JSON
+        return Refusal(id=None, error=str(error))
+    number = loose.get("id") if isinstance(loose, dict) else None
     try:
-        return answer(question.id, read(question.command, question.platform))
+        question = msgspec.convert(loose, Question)
+        if question.platform not in PLATFORMS:
+            return Refusal(id=number, error=f"platform must be one of {', '.join(PLATFORMS)}")
+        return answer(number, read(question.command, question.platform))
     except Exception as error:  # noqa: BLE001 - the command is hostile text: whatever it breaks costs this line only
-        return Refusal(id=question.id, error=f"{type(error).__name__}: {error}")
+        return Refusal(id=number, error=f"{type(error).__name__}: {error}")
 
 
-def _number(line: bytes) -> Any:
-    """The id of a line that is not a whole question, so that the caller can still tell which one it was."""
+def _decoded(line: bytes) -> Any:
+    """The JSON value of a line; broken UTF-8 and halves of surrogate pairs become replacement characters."""
+    text = line.decode("utf-8", "replace")
     try:
-        loose = msgspec.json.decode(line)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-    return loose.get("id") if isinstance(loose, dict) else None
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        whole = json.loads(text)  # knows half pairs, which exporters make when they cut a text
+        return json.loads(json.dumps(whole, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def explain_lines(source: BinaryIO, target: TextIO) -> None:

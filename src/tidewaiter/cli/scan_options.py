@@ -32,7 +32,7 @@ JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Processes to use
 SCOPE = (
     click.option("--min-severity", type=click.Choice(SEVERITIES), default="informational", help="Leave out what is below."),
     click.option("--since", metavar="TIME", callback=moment, help="Only transfers at or after this time (ISO 8601, UTC)."),
-    click.option("--until", metavar="TIME", callback=moment, help="Only transfers before this time."),
+    click.option("--until", metavar="TIME", callback=moment, help="Only transfers at or before this time."),
     click.option("--host", "hosts", multiple=True, help="Only transfers on this host. May be repeated."),
 )
 

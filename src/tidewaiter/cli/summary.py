@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,17 +11,15 @@ from tidewaiter.output import printable
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import SEVERITIES
 
+if TYPE_CHECKING:
+    from tidewaiter.pipeline.inputs import Unreadable
+
 NAMED = 10
 """How many damaged places and unreadable inputs are named; the rest is counted."""
 
 
-class Unreadable(Protocol):
-    """An input, or a part of one, that could not be read."""
-
-    log_file: str
-    place: str
-    problem: str
-    kind: str
+QUIET = ("unrecognised", "empty", "special file")
+"""Kinds of unreadable inputs that are named last: a folder of evidence is full of them."""
 
 
 class Group:
@@ -86,10 +84,11 @@ def summary(
     for title, group in sorted(groups.items(), key=lambda pair: -pair[1].inputs):
         yield from group.lines(title)
     yield from _listed("Damaged: " + counted(damaged, "record"), damaged, places)
+    loudest = sorted(unreadable, key=lambda item: item.kind in QUIET)
     yield from _listed(
         "Not read: " + counted(len(unreadable), "input"),
         len(unreadable),
-        [f"{item.log_file}: {item.place}: {item.problem}" for item in unreadable[:NAMED]],
+        [f"{item.log_file}: {item.place}: {item.problem}" for item in loudest[:NAMED]],
     )
     found = ", ".join(f"{counts[name]:,} {name}" for name in reversed(SEVERITIES) if counts.get(name))
     yield f"Found {counted(sum(counts.values()), 'transfer')}" + (f": {found}" if found else "")

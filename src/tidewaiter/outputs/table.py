@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TextIO
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +19,10 @@ PAGE = 200
 
 WIDE = 160
 """Columns where the output is no terminal and $COLUMNS is not set."""
+
+ROOMY = {"id": 8, "time (UTC)": 19, "host": 12, "severity": 17, "utility": 12, "stages": 7}
+NARROW = {"id": 8, "time (UTC)": 10, "host": 8, "severity": 8, "utility": 8, "stages": 7}
+"""Columns of the narrow cells; source and destination share what is left."""
 
 LETTERS = dict(zip(STAGES, "CNWLHRS", strict=True))
 LEGEND = "C commanded  N connected  W carried on the wire  L landed  H hash checked  R run  S spread"
@@ -77,9 +80,9 @@ def row(transfer: Transfer) -> list[Text]:
 
 def _table(width: int, *, header: bool) -> Table:
     """An empty page. Widths are fixed by the terminal, so that all pages line up."""
-    table = Table(box=SIMPLE_HEAD if header else None, show_header=header, pad_edge=False, padding=(0, 2, 0, 0))
-    fixed = {"id": 8, "time (UTC)": 19, "host": 12, "severity": 17, "utility": 12, "stages": 7}
-    left = max(24, width - sum(fixed.values()) - 2 * 8)
+    table = Table(box=None, show_header=header, header_style="bold underline", pad_edge=False, padding=(0, 2, 0, 0))
+    fixed = ROOMY if width >= 120 else NARROW
+    left = max(16, width - sum(fixed.values()) - 2 * 7)
     for name, size in {**fixed, "from": left * 3 // 5, "to": left - left * 3 // 5}.items():
         table.add_column(name, width=size, overflow="fold", no_wrap=name in ("id", "stages"))
     return table
@@ -108,5 +111,6 @@ class Output:
         if header:
             console.print("No transfers.")
             return
+        console.print()
         console.print(Text(LEGEND, style="dim"))
         console.print(Text(STATES, style="dim"))
