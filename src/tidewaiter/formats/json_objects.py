@@ -1,0 +1,238 @@
+"""JSON files cut into their objects, as bytes, with bounded memory: lines, arrays, objects pretty-printed over many lines.
+
+Format: RFC 8259 for the objects; JSON lines, and concatenated objects, as exporters write them. Text may be UTF-8 or UTF-16.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import tempfile
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+LONGEST = 16 << 20
+"""Bytes of the longest object that is read; longer ones are damaged, and reading goes on behind them."""
+
+_BLOCK = 1 << 20
+_AGAIN = 256 << 20  # bytes of a file that are looked at a second time, in sum, when objects do not end
+_SPACE = b" \t\r\n\0"
+_UTF8_BOM = b"\xef\xbb\xbf"
+_UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
+_BRACE = re.compile(rb'(?:[^"{}]++|"(?:[^"\\]++|\\.)*+")*+([{}])', re.DOTALL)
+_FRESH_START = re.compile(rb"\n[ \t]*\{|\}\s*,\s*\{")
+
+Cut = tuple[int, bytes, str | None]
+"""Number of the object (line or place), its bytes, and what is wrong with it: then the bytes are empty."""
+
+
+class Layout(StrEnum):
+    """How the objects lie in the file."""
+
+    LINES = "JSON lines"
+    ARRAY = "JSON array"
+    OBJECTS = "JSON objects over many lines"
+
+
+def as_utf8(head: bytes) -> bytes:
+    """The first bytes of a file as UTF-8 without a byte order mark."""
+    encoding = _encoding(head)
+    if encoding:
+        return head.decode(encoding, "replace").lstrip("\ufeff").encode()
+    return head.removeprefix(_UTF8_BOM)
+
+
+def _encoding(head: bytes) -> str | None:
+    if head[:2] in _UTF16:
+        return _UTF16[head[:2]]
+    if head[:1] in (b"{", b"[") and head[1:2] == b"\0" and head[3:4] == b"\0":
+        return "utf-16-le"
+    return None
+
+
+def layout_of(text: bytes) -> Layout | None:
+    """The layout that these first bytes (UTF-8) show, or None where they are not JSON objects."""
+    start = text.lstrip(_SPACE)
+    if start.startswith(b"[") and start[1:].lstrip(_SPACE)[:1] in (b"{", b"", b"]"):
+        return Layout.ARRAY
+    lines = [line.rstrip(_SPACE + b",") for line in text.split(b"\n")[:50]]
+    if any(line.startswith(b"{") and len(line) > 2 and _is_object(line) for line in lines):
+        return Layout.LINES
+    if not start.startswith(b"{"):
+        return None
+    first = next(_objects_in(start), None)
+    if first is not None and b"\n" in first:
+        return Layout.OBJECTS
+    return Layout.LINES
+
+
+def _is_object(line: bytes) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(line.decode("utf-8", "replace")), dict)
+    except (msgspec.DecodeError, RecursionError, ValueError):
+        return False
+
+
+def objects_of_head(text: bytes, layout: Layout) -> Iterator[bytes]:
+    """The complete objects in the first bytes of a file."""
+    if layout is Layout.LINES:
+        yield from (line.strip(_SPACE + b",") for line in text.split(b"\n") if line.lstrip(_SPACE)[:1] == b"{")
+    else:
+        yield from _objects_in(text)
+
+
+def _objects_in(text: bytes) -> Iterator[bytes]:
+    position = 0
+    while (start := text.find(b"{", position)) >= 0:
+        end, _, _ = _end_of_object(text, start, 0)
+        if end is None:
+            return
+        yield text[start:end]
+        position = end
+
+
+def objects(path: Path, head: bytes, layout: Layout) -> Iterator[Cut]:
+    """Every object of the file, in order. `head` is its first bytes. Raises OSError where it cannot be read."""
+    encoding = _encoding(head)
+    with path.open("rb") as file:
+        if encoding is None:
+            if head.startswith(_UTF8_BOM):
+                file.seek(len(_UTF8_BOM))
+            yield from _lines(file) if layout is Layout.LINES else _Cutter(file, layout).cuts()
+            return
+        with tempfile.TemporaryFile() as plain:
+            reader = codecs.getreader(encoding)(file, "replace")
+            while text := reader.read(_BLOCK):
+                plain.write(text.lstrip("\ufeff").encode("utf-8", "replace"))
+            plain.seek(0)
+            yield from _lines(plain) if layout is Layout.LINES else _Cutter(plain, layout).cuts()
+
+
+def _lines(file: BinaryIO) -> Iterator[Cut]:
+    number = 0
+    while line := file.readline(LONGEST):
+        number += 1
+        if len(line) == LONGEST and not line.endswith(b"\n"):
+            while (rest := file.readline(_BLOCK)) and not rest.endswith(b"\n"):
+                pass
+            yield number, b"", "a line too long to read"
+            continue
+        text = line.strip(_SPACE)
+        if text.endswith(b"},"):
+            text = text[:-1]
+        if not text:
+            continue
+        if not text.startswith(b"{"):
+            if text in (b"[", b"]"):  # an array with one object a line whose beginning was cut off
+                continue
+            text = text[max(text.find(b"{"), 0) :] if text[:1] == b"[" else text
+        if text.startswith(b"{") and text.endswith(b"}"):
+            yield number, text, None
+        else:
+            yield number, b"", "the line breaks off" if text.startswith(b"{") else "not JSON"
+
+
+def _end_of_object(text: bytes, position: int, depth: int) -> tuple[int | None, int, int]:
+    """Where the object ends that has `depth` open braces at `position`; else None, where to go on, and the depth there."""
+    while found := _BRACE.match(text, position):
+        position = found.end()
+        if text[position - 1] == 0x7B:
+            depth += 1
+            continue
+        depth -= 1
+        if depth <= 0:
+            return position, position, 0
+    return None, position, depth
+
+
+class _Cutter:
+    """Cuts arrays and concatenated objects by their braces."""
+
+    def __init__(self, file: BinaryIO, layout: Layout) -> None:
+        self._file = file
+        self._by_line = layout is Layout.OBJECTS
+        self._text = b""
+        self._line, self._place = 1, 0
+        self._again = _AGAIN
+        self._step = _BLOCK
+
+    def cuts(self) -> Iterator[Cut]:
+        """All objects of the file."""
+        while self._find_start():
+            number = self._number()
+            end = self._find_end()
+            if end is not None:
+                raw = self._text[:end]
+                if self._broken(raw):
+                    yield number, b"", "not JSON"
+                    if not self._resume(len(raw)):
+                        return
+                    continue
+                self._drop(end)
+                yield number, raw, None
+                continue
+            yield number, b"", "an object that does not end" if len(self._text) < LONGEST else "an object too long to read"
+            if not self._resume(len(self._text)):
+                return
+
+    def _number(self) -> int:
+        self._place += 1
+        return self._line if self._by_line else self._place
+
+    def _broken(self, raw: bytes) -> bool:
+        """Whether a stray quote or brace made this span several objects: only then is it worth decoding here."""
+        if not _FRESH_START.search(raw, 1):
+            return False
+        return not _is_object(raw)
+
+    def _find_start(self) -> bool:
+        """Bring the next opening brace to the front of the buffer."""
+        while True:
+            start = self._text.find(b"{")
+            if start >= 0:
+                self._drop(start)
+                return True
+            self._drop(len(self._text))
+            if not self._more():
+                return False
+
+    def _find_end(self) -> int | None:
+        position, depth = 0, 0
+        while True:
+            end, position, depth = _end_of_object(self._text, position, depth)
+            if end is not None or len(self._text) >= LONGEST or not self._more():
+                return end
+
+    def _more(self) -> bool:
+        block = self._file.read(self._step)
+        self._text += block
+        self._step = min(max(_BLOCK, len(self._text)), LONGEST)
+        return bool(block)
+
+    def _drop(self, end: int) -> None:
+        if self._by_line:
+            self._line += self._text.count(b"\n", 0, end)
+        self._text = self._text[end:]
+
+    def _resume(self, looked_at: int) -> bool:
+        """Go on behind a broken object, at the next place where one seems to begin."""
+        self._again -= looked_at
+        found = _FRESH_START.search(self._text, 1)
+        if found is None:
+            self._drop(len(self._text))
+            return self._skip_to_start()
+        self._drop(found.end() - 1)
+        return self._again > 0
+
+    def _skip_to_start(self) -> bool:
+        while self._more():
+            found = _FRESH_START.search(self._text)
+            if found:
+                self._drop(found.end() - 1)
+                return True
+            self._drop(max(len(self._text) - 64, 0))
+        return False

@@ -1,0 +1,150 @@
+"""Windows events exported as JSON: one object a line, an array, or objects pretty-printed over many lines.
+
+The shape of each object (NXLog, Winlogbeat, ECS ...) is the business of `windows_shapes`; cutting a file into objects is that
+of `json_objects`. Here: what can be skipped unread, decoding, and the account.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from tidewaiter.formats import json_objects
+from tidewaiter.formats.windows_records import NO_USE, Route, Routes
+from tidewaiter.formats.windows_shapes import Clock, Parts, parts_of
+from tidewaiter.log_source import Opened, WindowsRecord
+from tidewaiter.schema.account import Account
+
+OTHER_JSON = "JSON that is no Windows event"
+_SEEN_IN_HEAD = 50
+_ID_KEYS = (b'"EventID":', b'"event_id":', b'"EventCode":', b'"eventID":')
+_ID = re.compile(rb'\s*"?(\d{1,6})"?\s*[,}]')
+_HINT_ID = re.compile(rb'"(?:EventID|event_id|EventCode|EventRecordID)"\s*:')
+_HINT_ORIGIN = re.compile(
+    rb'"(?:SourceName|source_name|ProviderGuid|ProviderName|provider_name|provider_guid|Channel|winlog|Provider)"\s*:'
+)
+
+
+def recognise(head: bytes) -> str | None:
+    """Why these first bytes are Windows events as JSON, or None."""
+    text = json_objects.as_utf8(head)
+    layout = json_objects.layout_of(text)
+    if layout is None:
+        return None
+    for number, raw in enumerate(json_objects.objects_of_head(text, layout)):
+        if number >= _SEEN_IN_HEAD:
+            break
+        value = _decoded(raw)
+        parts = parts_of(value) if value is not None else None
+        if parts is not None:
+            return f"{layout.value} with {parts.shape}"
+    if _HINT_ID.search(text) and _HINT_ORIGIN.search(text):
+        return f"{layout.value} with an event id and the name of a provider or channel"
+    return None
+
+
+def _decoded(raw: bytes) -> Any:
+    """The value of a JSON text, with broken UTF-8 replaced; None where it is not JSON."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        pass
+    try:
+        return msgspec.json.decode(raw.decode("utf-8", "replace").replace("\x00", ""))
+    except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
+        return None
+
+
+class JsonRecords:
+    """The wanted records of one JSON file. Counts in `account` every record that it does not yield.
+
+    `record` is the 1-based line on which the object starts, in an array its 1-based place.
+    """
+
+    def __init__(self, opened: Opened, account: Account, routes: Routes) -> None:
+        self._opened, self._account, self._routes = opened, account, routes
+        self._clock = Clock()
+        self._keys = list(_ID_KEYS)
+
+    def __iter__(self) -> Iterator[tuple[Route, WindowsRecord]]:
+        """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
+        text = json_objects.as_utf8(self._opened.head)
+        layout = json_objects.layout_of(text) or json_objects.Layout.LINES
+        word = "object" if layout is json_objects.Layout.ARRAY else "line"
+        skipped = 0
+        self._set_clock(text, layout)
+        for number, raw, problem in json_objects.objects(self._opened.path, self._opened.head, layout):
+            if problem is not None:
+                self._account.damage_at(f"{word} {number}", problem)
+            elif self._of_no_use(raw):
+                skipped += 1
+            else:
+                found = self._record(number, raw, word)
+                if found is not None:
+                    yield found
+        if skipped:
+            self._account.skip(NO_USE, skipped)
+        self._account.notes.extend(self._clock.notes())
+
+    def _set_clock(self, text: bytes, layout: json_objects.Layout) -> None:
+        """Learn from the first records how far off stated times are, for those before the first that shows it."""
+        for raw in itertools.islice(json_objects.objects_of_head(text, layout), _SEEN_IN_HEAD):
+            parts = parts_of(_decoded(raw))
+            if parts is not None and "UtcTime" in parts.data:
+                self._clock.time(parts)
+
+    def _of_no_use(self, raw: bytes) -> bool:
+        """Whether the event id alone, found without decoding, says that no source wants the record."""
+        for key in self._keys:
+            at = raw.find(key)
+            if at < 0:
+                continue
+            if key is not self._keys[0]:
+                self._keys.remove(key)
+                self._keys.insert(0, key)
+            found = _ID.match(raw, at + len(key))
+            if found is None or raw.find(key, found.end()) >= 0:
+                return False
+            return int(found[1]) not in self._routes.event_ids
+        return False
+
+    def _record(self, number: int, raw: bytes, word: str) -> tuple[Route, WindowsRecord] | None:
+        value = _decoded(raw)
+        if value is None:
+            self._account.damage_at(f"{word} {number}", "not JSON")
+            return None
+        parts = parts_of(value)
+        if parts is None:
+            self._account.skip(OTHER_JSON)
+            return None
+        provider = parts.provider or self._routes.provider_of_channel(parts.channel)
+        route = self._routes.find(provider, parts.event_id) if provider else None
+        if route is None or provider is None:
+            self._account.skip(NO_USE)
+            return None
+        if route.passed_over is not None and route.passed_over[1].search(raw):
+            self._account.skip(route.passed_over[2])
+            return None
+        return self._timed(route, provider, parts, number, word)
+
+    def _timed(self, route: Route, provider: str, parts: Parts, number: int, word: str) -> tuple[Route, WindowsRecord] | None:
+        time = self._clock.time(parts)
+        if time is None:
+            self._account.damage_at(f"{word} {number}", "no time")
+            return None
+        return route, WindowsRecord(
+            provider=provider.lower(),
+            event_id=parts.event_id,
+            channel=parts.channel,
+            computer=parts.computer,
+            time=time,
+            log_file=self._opened.log_file,
+            record=str(number),
+            data=parts.data,
+            user_id=parts.user_id,
+            process_id=parts.process_id,
+        )

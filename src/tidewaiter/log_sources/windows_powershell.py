@@ -1,0 +1,187 @@
+"""PowerShell logs: script blocks (4104), calls with bound parameters (4103), and the classic log (400, 403, 600, 800).
+
+Format: about_Logging_Windows of PowerShell. 4104 cuts long scripts into numbered parts, which are joined here. The classic
+provider puts everything into one text of `Name=value` lines; exports that keep only the rendered message hold the same lines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tidewaiter.log_source import WindowsRecord
+from tidewaiter.log_sources import windows_values as values
+from tidewaiter.log_sources.windows_script_parts import ScriptParts
+from tidewaiter.schema.event import Event, EventKind
+
+_MODERN = frozenset({4103, 4104})
+_CLASSIC = frozenset({400, 403, 600, 800})
+_HOSTS_KEPT = 10_000
+_LONGEST = 8 << 20
+
+_CALL_LINE = re.compile(r"^(?=[^\s(\"]{3,40}\([^()\r\n]{0,200}\): ?\S)", re.MULTILINE)
+_CALL = re.compile(r"(?s)([^\s(\"]{3,40})\(([^()\r\n]{0,200})\): ?(.*)")
+_BOUND = re.compile(r'(?s)[^="]{1,40}="([^"\r\n]{0,200})"; ?[^="]{1,40}="(.*)"')
+_CONTEXT_LINE = re.compile(r"^[ \t]*([^=\r\n]{1,60}?)[ \t]*=[ \t]*", re.MULTILINE)
+_CLASSIC_LINE = re.compile(r"^\t?([A-Z][A-Za-z]{2,30})=", re.MULTILINE)
+_BARE = re.compile(r"-?\d{1,18}(?:\.\d+)?|True|False")
+
+
+class Source:
+    """Maps PowerShell's records. `held` counts the parts of scripts that wait for the others."""
+
+    title = "Windows PowerShell"
+    providers: Mapping[str, frozenset[int]] = {
+        "microsoft-windows-powershell": _MODERN,
+        "powershellcore": _MODERN,
+        "powershell": _CLASSIC,
+    }
+    channels: Mapping[str, str] = {"windows powershell": "powershell"}
+
+    def __init__(self) -> None:
+        self._scripts = ScriptParts()
+        self._hosts_seen: set[str] = set()
+
+    @property
+    def held(self) -> int:
+        """Records kept for joining so far."""
+        return self._scripts.held
+
+    def events(self, record: WindowsRecord) -> Iterable[Event]:
+        """The events of one record; a script comes with the last of its parts."""
+        if record.event_id == 4104:
+            return self._scripts.add(record)
+        if record.event_id == 4103:
+            return (_call(record),)
+        return self._classic(record)
+
+    def finish(self) -> Iterable[Event]:
+        """Scripts of which parts are missing, with the numbers of these in `extra`."""
+        return self._scripts.finish()
+
+    def _classic(self, record: WindowsRecord) -> Iterable[Event]:
+        """800 is a call; the others tell of the same host application many times and make one event a host."""
+        context, details = _classic_texts(record.data)
+        named = _named(_CLASSIC_LINE, context)
+        application = named.get("HostApplication")
+        if record.event_id == 800:
+            return (_pipeline(record, context, named, details),)
+        host = named.get("HostId") or context
+        if application is None or host in self._hosts_seen:
+            return ()
+        if len(self._hosts_seen) < _HOSTS_KEPT:
+            self._hosts_seen.add(host)
+        return (_event(record, user=named.get("UserId"), command_line=application, extra=_host(named.get("HostName"))),)
+
+
+def _event(record: WindowsRecord, **fields: Any) -> Event:
+    return Event(
+        kind=EventKind.SCRIPT_CALL,
+        time=record.time,
+        log_source="windows_powershell",
+        log_file=record.log_file,
+        record=record.record,
+        host=record.computer,
+        process_name="powershell",
+        pid=record.process_id or None,
+        **fields,
+    )
+
+
+def _host(name: str | None, **more: Any) -> dict[str, Any] | None:
+    found = {"host_name": name, **more}
+    return {key: value for key, value in found.items() if value} or None
+
+
+def _call(record: WindowsRecord) -> Event:
+    """One 4103: `content` is the cmdlet with its bound parameters, written as a command again."""
+    context = _named(_CONTEXT_LINE, values.text(record.data, "ContextInfo") or "")
+    content, errors = rebuilt(values.text(record.data, "Payload") or "")
+    return _event(
+        record,
+        user=context.get("User") or record.user_id,
+        command_line=context.get("Host Application"),
+        file_path=context.get("Script Name"),
+        content=content,
+        outcome="failed" if errors else None,
+        extra=_host(context.get("Host Name"), cmdlet=context.get("Command Name"), errors=errors),
+    )
+
+
+def _pipeline(record: WindowsRecord, context: str, named: dict[str, str], details: str) -> Event:
+    content, errors = rebuilt(details)
+    line = named.get("CommandLine") or _command_text(record.data, context)
+    if content is None or (line and len(line) > len(content)):
+        content = line
+    return _event(
+        record,
+        user=named.get("UserId"),
+        command_line=named.get("HostApplication"),
+        file_path=named.get("ScriptName"),
+        content=content,
+        outcome="failed" if errors else None,
+        extra=_host(named.get("HostName"), errors=errors),
+    )
+
+
+def _command_text(data: Mapping[str, Any], context: str) -> str | None:
+    first = values.text(data, "0", "param1")
+    return None if first is None or first == context else first
+
+
+def _classic_texts(data: Mapping[str, Any]) -> tuple[str, str]:
+    """The text with the context, and the one with the details of a pipeline (the same where there is one text only)."""
+    texts = [text for name in ("0", "1", "2", "param1", "param2", "param3") if (text := values.text(data, name))]
+    if not texts and (message := values.text(data, "Message", "message", "Data")):
+        texts = [message]
+    context = next((text for text in texts if "HostApplication=" in text or "HostId=" in text), "")
+    details = texts[-1] if texts else ""
+    return context, details
+
+
+def _named(line: re.Pattern[str], text: str) -> dict[str, str]:
+    """The values of `Name = value` lines; a value may go on over lines that do not look like one."""
+    found: dict[str, str] = {}
+    marks = list(line.finditer(text[:_LONGEST]))
+    for mark, following in zip(marks, [*marks[1:], None], strict=False):
+        value = text[mark.end() : following.start() if following else len(text)].strip()
+        if value:
+            found.setdefault(mark[1], value)
+    return found
+
+
+def rebuilt(payload: str) -> tuple[str | None, list[str]]:
+    """The calls of a payload as command text, one a line, and its error messages.
+
+    A payload has lines `CommandInvocation(Name): "Name"`, `ParameterBinding(Name): name="Uri"; value="..."` and
+    `TerminatingError(Name): "..."`. The words are translated on other systems, so the form of a line decides: a call quotes
+    the name in its parentheses.
+    """
+    calls: list[str] = []
+    errors: list[str] = []
+    for part in _CALL_LINE.split(payload[:_LONGEST]):
+        found = _CALL.match(part)
+        if not found:
+            continue
+        name, rest = found[2], found[3].strip()
+        bound = _BOUND.fullmatch(rest)
+        if bound:
+            if not calls:
+                calls.append(name)
+            calls[-1] += _parameter(bound[1], bound[2])
+        elif rest.strip('"') == name:
+            calls.append(name)
+        else:
+            errors.append(rest.strip('"')[:1000])
+    return "\n".join(calls) or None, errors
+
+
+def _parameter(name: str, value: str) -> str:
+    if value in ("True", "False"):
+        return f" -{name}:${value}"
+    return f" -{name} {value}" if _BARE.fullmatch(value) else f" -{name} '{_quoted(value)}'"
+
+
+def _quoted(value: str) -> str:
+    return value.replace("'", "''")

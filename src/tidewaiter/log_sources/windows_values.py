@@ -1,0 +1,94 @@
+"""How Windows events write their values: absent texts, hexadecimal numbers, hashes, accounts, device paths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_ABSENT = frozenset({"", "-", "N/A", "Unknown", "<unknown process>"})
+_ESCAPED_OCTET = re.compile(r"%%([0-9A-Fa-f]{2})")
+_LONGEST_NUMBER = 20
+
+
+def text(data: Mapping[str, Any], *names: str) -> str | None:
+    """The first of these values that is there, as text; None for absent ones and for "-"."""
+    for name in names:
+        value = data.get(name)
+        if value is None or isinstance(value, (dict, list)):
+            continue
+        found = value if isinstance(value, str) else str(value)
+        if found not in _ABSENT:
+            return found
+    return None
+
+
+def number(data: Mapping[str, Any], *names: str) -> int | None:
+    """The first of these values that is there, as a number; texts may be decimal or hexadecimal (0x...)."""
+    for name in names:
+        value = data.get(name)
+        if isinstance(value, bool):
+            continue
+        if isinstance(value, int):
+            return value
+        if isinstance(value, str) and 0 < len(value) <= _LONGEST_NUMBER:
+            found = _of_text(value.strip())
+            if found is not None:
+                return found
+    return None
+
+
+def _of_text(value: str) -> int | None:
+    try:
+        return int(value, 16) if value[:2] in ("0x", "0X") else int(value)
+    except ValueError:
+        return None
+
+
+def truth(data: Mapping[str, Any], name: str) -> bool | None:
+    """A boolean value, however spelled."""
+    value = data.get(name)
+    if isinstance(value, bool):
+        return value
+    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+
+
+def hashes(value: str | None) -> dict[str, str]:
+    """`SHA1=...,MD5=...,SHA256=...` as lower-case values by lower-case name; only those with the right length."""
+    found: dict[str, str] = {}
+    for part in value.split(",") if value else ():
+        name, _, digest = part.partition("=")
+        name = name.strip().lower()
+        if len(digest) == {"md5": 32, "sha1": 40, "sha256": 64}.get(name) and digest.strip("0"):
+            found[name] = digest.lower()
+    return found
+
+
+def key(value: str | None) -> str | None:
+    """A GUID without braces in lower case, so that all containers spell it alike."""
+    return value.strip("{}").lower() if value else None
+
+
+def account(data: Mapping[str, Any], role: str) -> str | None:
+    """`DOMAIN\\name` of the `Subject...` or `Target...` values."""
+    name, domain = text(data, role + "UserName"), text(data, role + "DomainName")
+    return f"{domain}\\{name}" if name and domain else name
+
+
+def address(value: str | None) -> str | None:
+    """An IP address; IPv4 written as IPv6 in its short form."""
+    if value is None:
+        return None
+    return value[7:] if value.lower().startswith("::ffff:") and "." in value else value
+
+
+def url(value: str | None) -> str | None:
+    """An address with the doubled percent signs of event messages undone: `%%20` is `%20`."""
+    return _ESCAPED_OCTET.sub(r"%\1", value) if value and "%%" in value else value
+
+
+def local_path(value: str | None) -> str | None:
+    """A path without the object manager's prefix (`\\??\\`, `\\\\?\\`)."""
+    if value and value[:4] in ("\\??\\", "\\\\?\\"):
+        return value[4:]
+    return value
