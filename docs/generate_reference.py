@@ -32,7 +32,7 @@ def parameter_row(parameter: click.Parameter) -> list[str]:
         values = " ".join(kind.choices) if isinstance(kind, click.Choice) else parameter.metavar or kind.name
         default = parameter.default if isinstance(parameter.default, str) and parameter.default else ""
         return [f"`{' '.join(parameter.opts)}`", "" if parameter.is_flag else values, default, parameter.help or ""]
-    return [f"`{parameter.make_metavar(click.Context(click.Command('')))}`", "", "", ""]
+    return [f"`{parameter.metavar or parameter.name}`", "", "", ""]
 
 
 def cli_page() -> str:
@@ -40,7 +40,9 @@ def cli_page() -> str:
     page = "# Command line\n\n"
     for name in COMMANDS:
         command: click.Command = importlib.import_module(f"tidewaiter.cli.commands.{name}").command
-        page += f"## tidewaiter {name}\n\n" + "\n".join(line.strip() for line in (command.help or "").splitlines()) + "\n\n"
+        page += (
+            f"## tidewaiter {name}\n\n" + "\n".join(line.strip() for line in (command.help or "").strip().splitlines()) + "\n\n"
+        )
         page += table(("parameter", "value", "default", ""), map(parameter_row, command.params))
     page += "## Formats\n\n" + table(("--format", ""), ([f"`{entry.name}`", entry.says] for entry in OUTPUTS))
     page += "## Exit codes\n\n0 it ran, whatever it found; 1 it failed; 2 usage; 3 nothing readable; 130 interrupted.\n"
