@@ -1,0 +1,152 @@
+"""Zeek logs, tab-separated or JSON: conn, http, files, ftp, smb_files, smb_mapping, ssl, dns.
+
+JSON comes with `id.orig_h`, with `id_orig_h` (as some shippers rewrite it) or with a nested `id`, and with or without
+`_path`; without it the set of fields tells which log a record is of. `src` is the originator of the connection, `dst` the
+responder; who sent a file is in `extra`: `is_orig`, `tx_hosts`, `rx_hosts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidewaiter.formats.json_lines import first_objects
+from tidewaiter.formats.text_lines import LineBlock, line_blocks
+from tidewaiter.formats.zeek_tsv import BLOCK, looks_like, record_blocks
+from tidewaiter.log_source import Opened
+from tidewaiter.log_sources.zeek_columns import Columns
+from tidewaiter.log_sources.zeek_events import BUILDERS, log_of
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event
+
+FIRST_YEAR = 946_684_800_000_000
+"""Times before the year 2000 count from the start of the capture."""
+
+_DECODE = msgspec.json.Decoder().decode
+
+
+class Source:
+    """The stream log source of Zeek."""
+
+    title = "Zeek"
+
+    def __init__(self) -> None:
+        self._relative = False
+        self._log = ""
+
+    def recognise(self, head: bytes) -> str | None:
+        """Header lines of a Zeek log, or JSON objects with Zeek's `ts` and connection or file ids."""
+        path = looks_like(head)
+        if path is not None:
+            return f"Zeek header lines (#path {path})" if path else "Zeek header lines"
+        for value in first_objects(head):
+            if not _is_zeek(value):
+                return None
+            name = log_of(value)
+            return f"JSON lines with the fields of Zeek {name}.log" if name else "JSON lines with Zeek's ts and uid"
+        return None
+
+    def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
+        """Yield the events of each block of records. Records of logs that are not used are counted by log name."""
+        blocks = self._tsv if looks_like(opened.head) is not None else self._json
+        for name, columns in blocks(opened.path, account):
+            if name not in BUILDERS:
+                account.skip(f"zeek log not used: {name or 'unknown'}"[:100], len(columns))
+                continue
+            if events := _events(name, columns, opened.log_file, account):
+                self._note_relative(events[0], account)
+                yield events
+
+    def _note_relative(self, event: Event, account: Account) -> None:
+        """Say once that the times count from the start of a capture."""
+        if not self._relative and event.time < FIRST_YEAR:
+            self._relative = True
+            account.notes.append("times are relative: they count from the start of the capture")
+
+    @staticmethod
+    def _tsv(path: Path, account: Account) -> Iterator[tuple[str, Columns]]:
+        """The blocks of a tab-separated log."""
+        for block in record_blocks(path, account):
+            name = block.layout.path or log_of(dict.fromkeys(block.layout.fields, "")) or ""
+            yield name, Columns(block.numbers, block.column, block.layout)
+
+    def _json(self, path: Path, account: Account) -> Iterator[tuple[str, Columns]]:
+        """The blocks of JSON lines; where one file holds several logs, a block ends where the log changes."""
+        for block in line_blocks(path, block=BLOCK):
+            numbers: list[int] = []
+            rows: list[Mapping[str, Any]] = []
+            log: str | None = None
+            for number, row in _objects(block, account):
+                name = log_of(row) or ""
+                if name != log and rows:
+                    yield log or "", _columns(numbers, rows)
+                    numbers, rows = [], []
+                log = name
+                numbers.append(number)
+                rows.append(row)
+            if rows:
+                yield log or "", _columns(numbers, rows)
+
+
+def _is_zeek(value: Mapping[str, Any]) -> bool:
+    """Zeek's time stamp, and an id that only Zeek writes."""
+    if "ts" not in value:
+        return False
+    if isinstance(value.get("_path"), str):
+        return True
+    ends = "id.orig_h" in value or "id_orig_h" in value or (isinstance(value.get("id"), dict) and "orig_h" in value["id"])
+    return ("uid" in value and ends) or "fuid" in value or log_of(value) is not None
+
+
+def _objects(block: LineBlock, account: Account) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a block of lines by line number; what is none is counted."""
+    for index, line in enumerate(block.lines):
+        try:
+            row = _DECODE(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            if not line.strip():
+                account.skip("blank line")
+            else:
+                problem = "line too long" if index in block.cut else str(error)
+                account.damage_at(f"line {block.number + index}", problem)
+            continue
+        if isinstance(row, dict):
+            yield block.number + index, row
+        else:
+            account.damage_at(f"line {block.number + index}", "no JSON object")
+
+
+def _columns(numbers: list[int], rows: list[Mapping[str, Any]]) -> Columns:
+    """The rows of one log by columns, the endpoints under Zeek's own names."""
+    if not all("id.orig_h" in row for row in rows):
+        rows = [_with_ends(row) for row in rows]
+    return Columns(numbers, lambda name: [row.get(name) for row in rows], None)
+
+
+def _with_ends(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row with `id.orig_h` and the other endpoint fields, however they were spelled."""
+    if "id_orig_h" in row:
+        return {(f"id.{name[3:]}" if name.startswith("id_") else name): value for name, value in row.items()}
+    ends = row.get("id")
+    return {**row, **{f"id.{name}": value for name, value in ends.items()}} if isinstance(ends, dict) else row
+
+
+def _events(name: str, columns: Columns, log_file: str, account: Account) -> list[Event]:
+    """The events of a block. Where a value does not convert, the block is halved until the bad record stands alone."""
+    try:
+        built = BUILDERS[name](columns, log_file)
+    except (ValueError, TypeError, OverflowError) as error:
+        if len(columns) == 1:
+            account.damage_at(f"line {columns.numbers[0]}", str(error))
+            return []
+        middle = len(columns) // 2
+        first = _events(name, columns.part(0, middle), log_file, account)
+        return first + _events(name, columns.part(middle, len(columns)), log_file, account)
+    events = [event for event in built if event is not None] if None in built else list(built)
+    account.parse(len(events))
+    if len(events) < len(built):
+        account.skip("zeek record without a name asked for", len(built) - len(events))
+    return events  # type: ignore[return-value]
