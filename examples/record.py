@@ -290,7 +290,7 @@ def truth(steps: list[dict[str, Any]], typed: list[str]) -> list[dict[str, Any]]
     for step, when in zip(steps, typed, strict=True):
         for said in step.get("transfers", [step["transfer"]] if "transfer" in step else []):
             row = {"host": "wharf", "time": when, "user": "keeper", "command": step["command"], "outcome": "completed"}
-            row |= {"dest": None, "sha256": None, "size": None, "lateral": False} | said
+            row |= {"dest": None, "sha256": None, "size": None, "lateral": False, "routine": False} | said
             if row["outcome"] == "completed" and row["dest"] is not None:
                 content = Path(row["dest"]).read_bytes()
                 row |= {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
