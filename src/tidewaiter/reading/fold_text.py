@@ -109,7 +109,6 @@ def cut(args: Sequence[str], data: bytes | None) -> bytes | None:
     delimiter = options.get("d", "\t")
 
     def cut(line: str) -> str:
-    """`cut -d -f` and `cut -c`."""
         if "f" in options and delimiter not in line:
             return line
         parts = line.split(delimiter) if "f" in options and delimiter else list(line)
