@@ -123,8 +123,8 @@ def correlate(
     for row in rows.merge(list(runs), work_dir):
         if fold is None or fold.host != row.host:
             if fold is not None:
-                yield from judge.all(fold.finish())
+                yield from judge.all(fold.finish(), fold.view)
             fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
-        yield from judge.all(fold.step([(row.event, row.findings)], watermark=row.time))
+        yield from judge.all(fold.step([(row.event, row.findings)], watermark=row.time), fold.view)
     if fold is not None:
-        yield from judge.all(fold.finish())
+        yield from judge.all(fold.finish(), fold.view)

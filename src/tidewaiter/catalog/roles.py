@@ -1,0 +1,64 @@
+"""Typed, frozen reader of knowledge/roles.toml: kinds of programs, folders and file types."""
+
+from __future__ import annotations
+
+import functools
+from importlib import resources
+
+import msgspec
+
+from tidewaiter.errors import KnowledgeError
+
+
+class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Sets of base names (lower case, without .exe), of file types (without the dot) and of path parts."""
+
+    runners: frozenset[str]
+    extractors: frozenset[str]
+    copiers: frozenset[str]
+    checkers: frozenset[str]
+    receivers: frozenset[str]
+    browsers: frozenset[str]
+    agents: frozenset[str]
+    web_workers: frozenset[str]
+    socket_shells: frozenset[str]
+    office: frozenset[str]
+    writers_of_executables: frozenset[str]
+    unusual: frozenset[str]
+    package_tools: frozenset[str]
+    own_files: tuple[str, ...]
+    open_folders: tuple[str, ...]
+    startup_folders: tuple[str, ...]
+    web_roots: tuple[str, ...]
+    executable_types: frozenset[str]
+    script_types: frozenset[str]
+    archive_types: frozenset[str]
+    document_types: frozenset[str]
+
+
+def any_part(path: str, parts: tuple[str, ...]) -> bool:
+    """Whether a path in comparison form holds one of the parts."""
+    return any(part in path for part in parts)
+
+
+def file_type(path: str | None) -> str:
+    """The extension in lower case without the dot; empty where there is none. Streams count by the stream's name."""
+    if not path:
+        return ""
+    base = path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(":", 1)[-1].strip().lower()
+    return base.rsplit(".", 1)[-1] if "." in base.lstrip(".") else ""
+
+
+def program_name(path: str | None) -> str:
+    """Base name of a program in lower case without .exe."""
+    return (path or "").replace("\\", "/").rsplit("/", 1)[-1].lower().removesuffix(".exe")
+
+
+@functools.cache
+def load() -> Roles:
+    """The shipped roles; raises KnowledgeError when the file is wrong."""
+    text = (resources.files("tidewaiter") / "knowledge" / "roles.toml").read_text(encoding="utf-8")
+    try:
+        return msgspec.toml.decode(text, type=Roles)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise KnowledgeError("roles.toml", "file", str(error)) from None

@@ -1,0 +1,283 @@
+"""What happened to the content: it landed, was renamed, unpacked, checked, run, loaded, installed, or sent on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from tidewaiter.catalog import roles
+from tidewaiter.correlation import claims, keys, words
+from tidewaiter.correlation.draft import Draft
+from tidewaiter.correlation.processes import Process
+from tidewaiter.schema.action import Action, ActionKind
+from tidewaiter.schema.event import Event
+
+if TYPE_CHECKING:
+    from tidewaiter.correlation.host import HostFold
+
+SECOND = 1_000_000
+CARRY_WINDOW = 1_800 * SECOND
+"""A file written by the asking process belongs to its transfer for so long."""
+AGENT_WINDOW = 120 * SECOND
+"""A service writes for the program that asked within this time, when only the name's type speaks for it."""
+FILES_PER_TRANSFER = 12
+"""A program that was asked for a list brings at most so many files as records of their own."""
+
+
+# ------------------------------------------------------------------------ landed
+def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed: list[Draft], blocked: bool = False) -> None:
+    """Find the transfer that a new file belongs to: by its path, by the process that writes it, by the service that acts for it."""
+    path = keys.path_key(event.file_path)
+    if not path or roles.any_part(path, fold.roles.own_files):
+        return
+    draft = fold.by_path.get(path)
+    if draft is not None and draft not in claimed and not _same_program_again(draft, event, process):
+        _landed(fold, draft, event, blocked)
+        return
+    if claimed:
+        for one in claimed:
+            _landed(fold, one, event, blocked)
+        return
+    if process is not None and process.unpacks is not None:
+        fold.know(process.unpacks, event.file_path)
+        process.unpacks.see(None, event, f"unpacked or copied to {event.file_path}")
+        return
+    for owner in process.lineage(4) if process is not None else ():
+        for draft in reversed(owner.drafts[-6:]):
+            if draft.time - 3 * SECOND <= event.time <= draft.time + CARRY_WINDOW and adopt(fold, draft, event, process, blocked):
+                return
+    if process is not None and process.program in fold.roles.agents:
+        _agent_wrote(fold, event, path, blocked)
+
+
+def _same_program_again(draft: Draft, event: Event, process: Process | None) -> bool:
+    """A path written again long after, by a process that has nothing to do with the transfer, is another file."""
+    if draft.landed is None or process is None or draft.process is None:
+        return False
+    related = draft.process in process.lineage() or process in draft.process.lineage()
+    return not related and event.time - draft.time > CARRY_WINDOW
+
+
+def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, blocked: bool = False) -> bool:
+    """Whether a file written by the asking process (or its child) is what it asked for; takes it if so."""
+    path = keys.path_key(event.file_path)
+    if not path or roles.any_part(path, fold.roles.own_files):
+        return False
+    spelled = draft.action.dest
+    cwd = draft.process.cwd if draft.process is not None else None
+    if spelled and keys.same_path(spelled, event.file_path, cwd):
+        draft.in_place = True
+        _landed(fold, draft, event, blocked)
+        return True
+    names = {keys.base_key(url.split("?", 1)[0]) for url in draft.urls}
+    if process is not None and process is not draft.process and draft.process is not None:
+        if process.program in fold.roles.runners and draft.action.runs and keys.base_key(path) not in names:
+            return False  # what a fetched script writes is its doing, not the fetched file
+    if spelled and not draft.in_place:
+        inside = path.startswith(keys.path_key(keys.resolve(spelled, cwd)) + "/")
+        if inside or _temporary_name(path, keys.base_key(spelled)):
+            _landed(fold, draft, event, blocked, final=inside)
+            return True
+        return False
+    if spelled or draft.action.kind is ActionKind.LATERAL:
+        return False
+    if draft.landed is None:
+        _landed(fold, draft, event, blocked)
+        return True
+    if keys.path_key(draft.landed) == path:
+        _landed(fold, draft, event, blocked)
+        return True
+    if not draft.urls and not draft.action.runs:
+        return _another_file(fold, draft, event)
+    if keys.base_key(path) in names and keys.base_key(draft.landed) not in names:
+        draft.landed = None
+        _landed(fold, draft, event, blocked)
+        return True
+    return False
+
+
+def _temporary_name(path: str, wanted: str) -> bool:
+    """rsync, aria2c, wget2, npm ... write `.name.XXXX`, `name.part` first."""
+    base = path.rsplit("/", 1)[-1]
+    return bool(wanted) and base != wanted and wanted in base
+
+
+def _another_file(fold: HostFold, draft: Draft, event: Event) -> bool:
+    """A program that was told its sources in a list: each file is a transfer of its own."""
+    siblings = [one for one in fold.drafts if one.process is draft.process and one.action == draft.action]
+    if len(siblings) >= FILES_PER_TRANSFER:
+        return False
+    twin = Draft(draft.host, draft.time, draft.action, draft.process, draft.analytic, user=draft.user)
+    twin.evidence = list(draft.evidence[:1])
+    twin.stages = {name: (time, [0]) for name, (time, rows) in draft.stages.items() if name == "commanded" and 0 in rows}
+    twin.src_ip, twin.src_port, twin.src_host = draft.src_ip, draft.src_port, draft.src_host
+    twin.sources = set(draft.sources)
+    fold.drafts.append(twin)
+    if draft.process is not None:
+        for connection in draft.process.connections:
+            claims.attach_connection(twin, connection)
+        draft.process.drafts.append(twin)
+    _landed(fold, twin, event, False)
+    return True
+
+
+def _agent_wrote(fold: HostFold, event: Event, path: str, blocked: bool) -> None:
+    """svchost writes for BITS and its like: a file of the wanted name or type, soon after somebody asked."""
+    kind = roles.file_type(path)
+    for draft in reversed(fold.drafts[-20:]):
+        if draft.landed is not None or not draft.urls or not 0 <= event.time - draft.time <= AGENT_WINDOW:
+            continue
+        names = {keys.base_key(url.split("?", 1)[0]) for url in draft.urls} | {keys.base_key(draft.action.dest)}
+        if keys.base_key(path) in names or (kind and kind in {roles.file_type(name) for name in names} and kind in fold.roles.executable_types):
+            _landed(fold, draft, event, blocked)
+            return
+
+
+def _landed(fold: HostFold, draft: Draft, event: Event, blocked: bool, final: bool = True) -> None:
+    draft.see("landed", event, f"{'prevented: ' if blocked else ''}{event.process_path or event.process_name or 'a program'} wrote {event.file_path}")
+    draft.take_hashes(event)
+    if final or draft.landed is None:
+        draft.landed = event.file_path
+    fold.know(draft, event.file_path)
+    if draft.sha256:
+        fold.by_hash[draft.sha256] = draft
+    if blocked:
+        draft.outcome = "blocked"
+
+
+def renamed(fold: HostFold, event: Event, process: Process | None) -> None:
+    """The content is known under the new name too; the asking process's own rename gives the real destination."""
+    draft = fold.by_path.get(keys.path_key(event.file_old_path))
+    if draft is None:
+        if process is not None and (process.drafts or any(owner.drafts for owner in process.lineage(3))):
+            file_appeared(fold, event, process, [])
+        return
+    lineage = process.lineage() if process is not None else []
+    own = draft.process is not None and (draft.process in lineage or process in draft.process.lineage())
+    if own and draft.time + CARRY_WINDOW >= event.time:
+        _landed(fold, draft, event, False)
+    else:
+        draft.see(None, event, f"renamed to {event.file_path}")
+        draft.mark("renamed_after", event.file_path or "")
+        fold.know(draft, event.file_path)
+
+
+# ----------------------------------------------------------------- checked, sent
+def checked(fold: HostFold, event: Event, action: Action, process: Process | None) -> None:
+    """A hash check of a file that a transfer brought."""
+    if not action.file:
+        return
+    cwd = event.cwd or (process.cwd if process is not None else None)
+    draft = find_file(fold, action.file, cwd)
+    if draft is not None:
+        draft.see("checked", event, claims.summary(event))
+
+
+def sent(fold: HostFold, event: Event, action: Action, process: Process | None) -> None:
+    """A file that a transfer brought goes on to another host."""
+    if not action.file:
+        return
+    draft = find_file(fold, action.file, event.cwd or (process.cwd if process is not None else None))
+    if draft is not None:
+        draft.see("spread", event, claims.summary(event))
+
+
+def find_file(fold: HostFold, spelled: str, cwd: str | None) -> Draft | None:
+    """The transfer whose content is at a path as a command spells it."""
+    draft = fold.by_path.get(keys.path_key(keys.resolve(spelled, cwd)))
+    if draft is not None:
+        return draft
+    for draft in reversed(fold.by_base.get(keys.base_key(spelled), [])):
+        if any(keys.same_path(spelled, path, cwd) for path in draft.paths):
+            return draft
+    return None
+
+
+# --------------------------------------------------------------------------- run
+def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]) -> None:
+    """A program started: is it, or does it run, unpack or copy, something that was brought in?"""
+    image = keys.path_key(event.process_path)
+    draft = fold.by_path.get(image) or _from_opened_archive(fold, image) or fold.by_hash.get(event.sha256 or "")
+    if draft is not None and draft not in claimed:
+        _ran(draft, event, f"started {event.process_path}")
+    _child_of_loader(process, event)
+    if not fold.by_base:
+        return
+    program = process.program
+    arguments = words.arguments(event)
+    if program in fold.roles.runners:
+        for word in words.run_by(program, arguments):
+            draft = find_file(fold, word, process.cwd) or _by_stem(fold, word)
+            if draft is not None and draft not in claimed and draft.process is not process:
+                _ran(draft, event, claims.summary(event))
+    if program in fold.roles.extractors or program in fold.roles.copiers:
+        for word in arguments[1:]:
+            draft = find_file(fold, word, process.cwd)
+            if draft is not None and draft not in claimed:
+                process.unpacks = draft
+                _remember_copy(fold, draft, program, arguments, process.cwd)
+
+
+def _remember_copy(fold: HostFold, draft: Draft, program: str, arguments: list[str], cwd: str | None) -> None:
+    """Where no log shows files, a copy is known by its command line."""
+    if program not in fold.roles.copiers or "file_create" in fold.view.kinds or len(arguments) < 3:
+        return
+    target = arguments[-1]
+    if not target.startswith("-"):
+        fold.know(draft, keys.resolve(target, cwd))
+
+
+def _from_opened_archive(fold: HostFold, image: str) -> Draft | None:
+    """Explorer runs a member of a zip from `Temp1_NAME.zip`."""
+    match = re.search(r"/(?:temp\d+_|rar\$\w+\.|7z\w+/)?([^/]+\.(?:zip|rar|7z))/", image)
+    if match is None:
+        return None
+    known = fold.by_base.get(re.sub(r"^temp\d+_", "", match[1]))
+    return known[-1] if known else None
+
+
+def _by_stem(fold: HostFold, word: str) -> Draft | None:
+    r"""`rundll32 C:\x\name,#1` leaves the extension out."""
+    if roles.file_type(word):
+        return None
+    return fold.by_path.get(keys.path_key(word) + ".dll") or fold.by_path.get(keys.path_key(word) + ".exe")
+
+
+def _ran(draft: Draft, event: Event, text: str) -> None:
+    if event.time + 2 * SECOND < draft.time:
+        return
+    draft.see("run", event, text)
+    draft.mark("run_after")
+
+
+def _child_of_loader(process: Process, event: Event) -> None:
+    """A child of a program that fetched and runs in memory shows that the content ran."""
+    parent = process.parent
+    if parent is None:
+        return
+    for draft in parent.drafts[-3:]:
+        if draft.action.runs and draft not in process.drafts and 0 <= event.time - draft.time <= CARRY_WINDOW:
+            draft.see("run", event, f"child {event.process_path}")
+            draft.mark("child_after")
+
+
+def service(fold: HostFold, event: Event) -> None:
+    """A service whose program is a transfer was installed."""
+    text = event.command_line or event.file_path or ""
+    for word in words.split(text):
+        draft = find_file(fold, re.sub(r"(?i)^%systemroot%|^\\systemroot|^systemroot", r"C:\\Windows", word), None)
+        if draft is not None:
+            draft.see("run", event, f"installed as service {event.service}")
+            draft.mark("service_installed", event.service or "")
+            return
+
+
+# ---------------------------------------------------------------------- verdicts
+def detected(fold: HostFold, event: Event, claimed: list[Draft]) -> None:
+    """Another product detected the file, or the command line, of a transfer."""
+    draft = find_file(fold, event.file_path, None) if event.file_path else None
+    for one in [*claimed, *([draft] if draft is not None else [])]:
+        one.see(None, event, f"detected as {event.target}")
+        one.mark("detected", event.target or "")
+        if event.outcome in ("blocked", "quarantined", "removed"):
+            one.outcome = "blocked"
