@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import re
 import tomllib
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-from tidewaiter.formats import audit_values
-from tidewaiter.formats.audit_values import arguments, value
+import msgspec
+
+from tidewaiter.formats.audit_values import arguments, fields, short_value, socket_address, value
 from tidewaiter.formats.syslog import prefix_host
-from tidewaiter.formats.text_lines import LineBlock, text
+from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account
 
 EVENT_BYTES = 4 << 20
@@ -41,41 +43,35 @@ _CODES |= {"OPENAT2": _OTHER, "KERN_MODULE": _OTHER} | dict.fromkeys(SINGLE_RECO
 
 _KIND = re.compile(rb"(?:^|[\s:])(?:node=(\S+) +)?type=(?:UNKNOWN\[)?(\w{1,40})\]? (?:msg=)?$")
 _STAMP = re.compile(rb"(\d{1,11})\.(\d{3}):(\d{1,20})")
-_HEAD = re.compile(
-    rb" arch=(\w+) syscall=(\w+)(?: per=\w+)?(?: success=(\w+) exit=(-?\d+))? a0=(\w+) a1=(\w+) a2=(\w+) a3=(\w+) items=\d+"
-    rb" ppid=(\d+) pid=(\d+) auid=(\d+) uid=(\d+) gid=\d+ euid=\d+ suid=\d+ fsuid=\d+ egid=\d+ sgid=\d+ fsgid=\d+"
+_TASK_PART = re.compile(
+    rb" auid=(\d+) uid=(\d+) gid=\d+ euid=\d+ suid=\d+ fsuid=\d+ egid=\d+ sgid=\d+ fsgid=\d+"
     rb' tty=\S+ ses=(\d+) comm=("[^"]*"|\S+) exe=("[^"]*"|[^\s\x1d]+)'
 )
 _NAMES = re.compile(rb'AUID="([^"]*)" UID="([^"]*)"')
 _NAME_OF_CALL = re.compile(rb" SYSCALL=(\w{1,40})")
 _WORD = re.compile(rb" (\w+)=(\"[^\"]*\"|[^\s\x1d]+)")
-_PATH_BODY = re.compile(rb'item=(\d+) +name=("[^"]*"|[^\s\x1d]+)(?: inode=(\d+) dev=(\S+) mode=(\d+))?(?:.*? nametype=(\w+))?')
-_CWD_BODY = re.compile(rb'cwd=("[^"]*"|[^\s\x1d]+)')
-_ARGC = re.compile(rb"argc=(\d{1,9})")
+_PATH_BODY = re.compile(rb' *item=\d+ +name=("[^"]*"|[^\s\x1d]+)')
+_ITEM = re.compile(rb" ?item=(\d{1,9})")
+_CWD_BODY = re.compile(rb' *cwd=("[^"]*"|[^\s\x1d]+)')
+_ARGC = re.compile(rb" *argc=(\d{1,9})")
 _OPEN_FLAGS = re.compile(rb"oflag=([0-7]+)")
 _MODULE = re.compile(rb'name=("[^"]*"|[^\s\x1d]+)')
 _UNSET = b"4294967295"
+LOCAL = "local or netlink socket"
+LOCAL_ADDRESSES = (b" saddr=01", b" saddr=0001", b" saddr=10")
 
 
-class AuditPath(NamedTuple):
+class AuditPath(msgspec.Struct, gc=False):
     """One PATH record."""
 
-    item: int
     name: str | None
-    nametype: str  # NORMAL, PARENT, CREATE, DELETE, UNKNOWN; empty in records of old kernels
     mode: int | None  # file type and permission bits
-    inode: str | None  # "device inode"
+    inode: bytes | None  # inode and device
 
 
-class AuditHead(NamedTuple):
-    """The SYSCALL record."""
+class AuditTask(msgspec.Struct, frozen=True, gc=False):
+    """Who made a call: the part of a SYSCALL record that repeats from call to call."""
 
-    call: str  # "execve"; the number where the name is unknown
-    success: bool | None  # None: the call did not return (exit_group)
-    exit: int | None
-    args: tuple[int, int, int, int]  # a0 to a3
-    ppid: int | None
-    pid: int | None
     user: str | None  # name or number of the user that the process runs as
     login_user: str | None  # name or number of the user that logged in; None where unset
     uid: int | None  # where `user` is no name
@@ -84,178 +80,211 @@ class AuditHead(NamedTuple):
     exe: str | None
 
 
-class AuditGroup:
-    """One event as the raw records that were joined. Decoding happens when a method is called.
+class AuditHead(msgspec.Struct, gc=False):
+    """The SYSCALL record."""
 
-    `time` is microseconds since 1970 UTC, `line` the 1-based number of its first record, `count` the records joined.
-    """
+    call: str  # "execve"; the number where the name is unknown
+    success: bool | None  # None: the call did not return (exit_group)
+    exit: int | None
+    args: tuple[bytes, bytes, bytes, bytes]  # a0 to a3 in hex
+    ppid: int | None
+    pid: int | None
+    task: AuditTask
 
-    __slots__ = (
-        "_execve", "_head", "_other", "_paths", "_saddr", "_single", "_where", "count", "key", "line", "node", "serial", "size",
-        "time", "whole",
-    )  # fmt: skip
+    def arg(self, index: int) -> int:
+        """One of a0 to a3 as a number; 0 where it is unreadable."""
+        return _number(self.args[index], 16) or 0
 
-    def __init__(self, key: tuple[bytes, bytes], line: int) -> None:
-        self.key, self.line = key, line
-        self.node: str | None = None
-        self.time = self.serial = self.count = self.size = 0
-        self.whole = True  # False: records past EVENT_BYTES were dropped
-        self._head: bytes | None = None
-        self._where: bytes | None = None
-        self._saddr: bytes | None = None
-        self._single: tuple[str, bytes] | None = None
-        self._execve: list[bytes] = []
-        self._paths: list[bytes] = []
-        self._other: list[bytes] = []
 
-    def add(self, code: int, body: bytes) -> None:
-        """Take one record; the records of one event are counted even where they are too many to keep."""
-        self.count += 1
-        self.size += len(body)
-        if self.size > EVENT_BYTES:
-            self.whole = False
-        elif code == _PATH:
-            self._paths.append(body)
-        elif code == _SYSCALL:
-            self._head = body
-        elif code == _CWD:
-            self._where = body
-        elif code == _SOCKADDR:
-            self._saddr = body
-        elif code == _EXECVE:
-            self._execve.append(body)
-        elif code == _OTHER:
-            self._other.append(body)
+Kind = tuple[int, bytes, str]
+"""How to treat a record, its node, and its type or the reason to skip it."""
 
-    def stamp(self) -> bool:
-        """Read node, time and serial from the key; False when they are unreadable."""
-        found = _STAMP.fullmatch(self.key[1])
-        if found is None:
-            return False
-        seconds, millis, serial = found.groups()
-        self.time = int(seconds) * 1_000_000 + int(millis) * 1_000
-        self.serial = int(serial)
-        self.node = text(self.key[0]) if self.key[0] else None
-        return self.time < 1 << 62
 
-    def call(self) -> str | None:
-        """The name (or number) of the system call, quickly; None without a SYSCALL record that says it."""
-        if self._head is None:
-            return None
-        start = self._head.find(b"syscall=")
-        end = self._head.find(b" ", start)
-        return syscalls().get(self._head[:end]) or (
-            _named_call(self._head, self._head[start + 8 : end]) if start >= 0 else None
-        )
+class AuditGroup(msgspec.Struct, weakref=False):
+    """One event as the raw records that were joined. Decoding happens when a method is called."""
 
-    @property
-    def local(self) -> bool:
-        """Whether the address is one of a local socket: most connects are, and end here."""
-        return self._saddr is not None and self._saddr.startswith((b" saddr=01", b" saddr=0001", b" saddr=10"))
-
-    @property
-    def failed(self) -> bool:
-        """Whether the call failed, quickly."""
-        return self._head is not None and b" success=no " in self._head[:80]
-
-    @property
-    def started(self) -> bool:
-        """Whether an EXECVE record is there."""
-        return bool(self._execve)
-
-    def head(self) -> AuditHead | None:
-        """The SYSCALL record, or None where it is missing or damaged."""
-        body = self._head
-        if body is None:
-            return None
-        found = _HEAD.match(body)
-        if found is None:
-            return _slow_head(body)
-        call = syscalls().get(body[: found.end(2)]) or _named_call(body, found[2])
-        _, _, success, code, a0, a1, a2, a3, ppid, pid, auid, uid, session, comm, exe = found.groups()
-        try:
-            args = (int(a0, 16), int(a1, 16), int(a2, 16), int(a3, 16))
-        except ValueError:
-            return None
-        names = _NAMES.search(body, found.end())
-        user: str | None
-        if names is not None:
-            login, user = text(names[1]), text(names[2])
-        else:
-            login, user = text(auid), "root" if uid == b"0" else text(uid)
-        return AuditHead(
-            call,
-            None if success is None else success == b"yes",
-            None if code is None else int(code),
-            args,
-            int(ppid),
-            int(pid),
-            user,
-            None if auid == _UNSET else login,
-            int(uid) if names is None else None,
-            None if session == _UNSET else text(session),
-            value(comm),
-            value(exe),
-        )
-
-    def argv(self) -> tuple[list[str], int]:
-        """The arguments, and how many the record says there are."""
-        found = arguments(self._execve)
-        argc = _ARGC.search(self._execve[0]) if self._execve else None
-        return found, int(argc[1]) if argc else len(found)
-
-    def cwd(self) -> str | None:
-        """The working directory."""
-        found = _CWD_BODY.search(self._where) if self._where else None
-        return value(found[1]) if found else None
-
-    def paths(self) -> list[AuditPath]:
-        """The PATH records by item number."""
-        found = []
-        for body in self._paths:
-            parts = _PATH_BODY.search(body)
-            if parts is not None:
-                item, name, inode, device, mode, nametype = parts.groups()
-                found.append(
-                    AuditPath(
-                        int(item[:9]),
-                        value(name),
-                        text(nametype) if nametype else "",
-                        None if mode is None else _octal_number(mode),
-                        None if inode is None else text(device + b" " + inode),
-                    )
-                )
-        if len(found) > 1 and found[0].item > found[1].item:  # ausearch prints them backwards
-            found.sort()
-        return found
-
-    def address(self) -> tuple[str, int] | str | None:
-        """(address, port) of the SOCKADDR record, in words why it has none, or None without the record."""
-        if self._saddr is None:
-            return None
-        start = self._saddr.find(b"saddr=") + 6
-        return audit_values.socket_address(self._saddr[start : start + 64])
-
-    def open_flags(self) -> int | None:
-        """The flags of the OPENAT2 record."""
-        found = next(filter(None, map(_OPEN_FLAGS.search, self._other)), None)
-        return None if found is None else int(found[1], 8)
-
-    def module(self) -> str | None:
-        """The name in the KERN_MODULE record."""
-        found = next(filter(None, map(_MODULE.search, self._other)), None)
-        return None if found is None else value(found[1])
-
-    def single(self) -> tuple[str, dict[str, str]] | None:
-        """Type and fields of an event of one record (SINGLE_RECORDS)."""
-        return None if self._single is None else (self._single[0], audit_values.fields(self._single[1]))
+    key: tuple[bytes, bytes]  # node and stamp
+    line: int  # 1-based number of its first record
+    count: int = 0  # records joined
+    size: int = 0  # their bytes
+    head_body: bytes | None = None  # SYSCALL
+    more: tuple[bytes, Callable[[bytes], Kind]] | None = None  # lines that were joined unseen
+    address_body: bytes | None = None  # SOCKADDR
+    single: str | None = None  # the type of an event of one record
+    paths: list[bytes] = []  # PATH
+    records: list[tuple[int, bytes]] = []  # the others
+    node: str | None = None
+    time: int = 0  # microseconds since 1970 UTC; this and the next are set by `stamp`
+    serial: int = 0
 
     @classmethod
     def of_one(cls, key: tuple[bytes, bytes], line: int, kind: str, body: bytes) -> AuditGroup:
         """An event of one record."""
-        group = cls(key, line)
-        group.count, group.size, group._single = 1, len(body), (kind, body)
-        return group
+        return cls(key, line, count=1, single=kind, records=[(_SINGLE, body)])
+
+    def add(self, code: int, line: bytes, start: int) -> bool:
+        """Take the record in `line` from `start` on; True when it ends the event.
+
+        PROCTITLE is the last that the kernel writes (ausearch prints it first). Its text is not kept: it may be stale.
+        """
+        if code == _PATH:
+            if self.size < EVENT_BYTES:
+                self.paths.append(line[start:])
+        elif code == _SYSCALL:
+            self.head_body = line[start:]
+        elif code == _PROCTITLE:
+            return self.head_body is not None
+        elif code == _SOCKADDR:
+            self.address_body = line[start:]
+        elif self.size < EVENT_BYTES:
+            self.records.append((code, line[start:]))
+        self.size += len(line)
+        return False
+
+    def fill(self) -> None:
+        """Look at the lines that were joined unseen."""
+        if self.more is not None:
+            lines, kind_of = self.more
+            self.more = None
+            for line in lines.split(b"\n"):
+                at = line.find(b"audit(")
+                self.add(kind_of(line[:at])[0], line, line.find(b"):", at) + 2)
+        elif len(self.paths) > 1 and _item(self.paths[0]):  # ausearch prints them backwards
+            self.paths.sort(key=_item)
+
+    def stamp(self) -> bool:
+        """Read node, time and serial from the key; False when they are unreadable."""
+        node, stamp = self.key
+        if stamp[10:11] == b"." and stamp[14:15] == b":" and (digits := stamp[:10] + stamp[11:14] + stamp[15:35]).isdigit():
+            self.time = int(digits[:13]) * 1_000
+            self.serial = int(digits[13:])
+        else:
+            found = _STAMP.fullmatch(stamp)
+            if found is None:
+                return False
+            self.time, self.serial = int(found[1]) * 1_000_000 + int(found[2]) * 1_000, int(found[3])
+        if node:
+            self.node = _word(node)
+        return True
+
+    @property
+    def whole(self) -> bool:
+        """Whether all records were kept: not more than EVENT_BYTES."""
+        return self.size <= EVENT_BYTES
+
+    @property
+    def local(self) -> bool:
+        """Whether the address is one of a local or netlink socket: most connects are, and end here."""
+        return self.address_body is not None and self.address_body.startswith(LOCAL_ADDRESSES)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the call failed, quickly."""
+        return self.head_body is not None and b" success=no " in self.head_body[:80]
+
+    def call(self) -> str | None:
+        """The name (or number) of the system call, quickly; None without a SYSCALL record that says it."""
+        body = self.head_body
+        if body is None:
+            return None
+        known = syscalls().get(body[: body.find(b" ", 15)])
+        if known is not None:
+            return known
+        start = body.find(b" syscall=") + 9
+        return _named_call(body, body[start : body.find(b" ", start)]) if start > 8 else None
+
+    def head(self) -> AuditHead | None:
+        """The SYSCALL record, or None where it is missing or damaged."""
+        body = self.head_body
+        if body is None:
+            return None
+        middle = body.find(b" auid=")
+        words = body[:middle].split(b" ")
+        task = _task(body[middle:])
+        if task is None or len(words) != 12:
+            return _slow_head(body)
+        _, arch, number, success, code, a0, a1, a2, a3, _, ppid, pid = words
+        if success[:8] != b"success=" or code[:5] != b"exit=" or a0[:3] != b"a0=" or ppid[:5] != b"ppid=" or pid[:4] != b"pid=":
+            return _slow_head(body)
+        try:
+            return AuditHead(
+                syscalls().get(b" " + arch + b" " + number) or _named_call(body, number[8:]),
+                success == b"success=yes",
+                int(code[5:]),
+                (a0[3:], a1[3:], a2[3:], a3[3:]),
+                int(ppid[5:]),
+                int(pid[4:]),
+                task,
+            )
+        except ValueError:
+            return _slow_head(body)
+
+    def argv(self) -> tuple[list[str], int] | None:
+        """The arguments, and how many the record says there are; None without an EXECVE record."""
+        bodies = [body for code, body in self.records if code == _EXECVE]
+        if not bodies:
+            return None
+        said = _ARGC.match(bodies[0])
+        argc = int(said[1]) if said else -1
+        found = arguments(bodies, argc)
+        return found, argc if said else len(found)
+
+    def cwd(self) -> str | None:
+        """The working directory."""
+        body = self._record(_CWD)
+        return None if body is None else _cwd(body) if len(body) > 256 else _short_cwd(body)
+
+    def path(self, nametype: bytes) -> AuditPath | None:
+        """The last PATH record of this type (NORMAL, PARENT, CREATE, DELETE, UNKNOWN)."""
+        mark = b" nametype=" + nametype
+        for body in reversed(self.paths):
+            if mark in body:
+                return _path(body)
+        return None
+
+    def first_path(self, mark: bytes = b"item=0 ") -> AuditPath | None:
+        """The first PATH record with this text: item 0, or a type."""
+        for body in self.paths:
+            if mark in body:
+                return _path(body)
+        return None
+
+    def address(self) -> tuple[str, int] | str | None:
+        """(address, port) of the SOCKADDR record, in words why it has none, or None without the record."""
+        if self.address_body is None:
+            return None
+        start = self.address_body.find(b"saddr=") + 6
+        return socket_address(self.address_body[start : start + 64])
+
+    def open_flags(self) -> int | None:
+        """The flags of the OPENAT2 record."""
+        found = _OPEN_FLAGS.search(self._record(_OTHER) or b"")
+        return None if found is None else int(found[1], 8)
+
+    def module(self) -> str | None:
+        """The name in the KERN_MODULE record."""
+        found = _MODULE.search(self._record(_OTHER) or b"")
+        return None if found is None else value(found[1])
+
+    def fields(self) -> dict[str, str]:
+        """The fields of an event of one record (SINGLE_RECORDS)."""
+        return fields(self._record(_SINGLE) or b"")
+
+    def _record(self, wanted: int) -> bytes | None:
+        return next((body for code, body in self.records if code == wanted), None)
+
+
+class _Kinds(dict[bytes, Kind]):
+    """Text before `audit(` -> its kind, remembered where it is likely to come again."""
+
+    def __init__(self, joiner: AuditJoiner) -> None:
+        self._joiner = joiner
+
+    def __missing__(self, prefix: bytes) -> Kind:
+        kind = self._joiner.kind(prefix)
+        if len(self) < 4_096 and prefix.startswith((b"type=", b"node=")):
+            self[prefix] = kind
+        return kind
 
 
 class AuditJoiner:
@@ -265,54 +294,85 @@ class AuditJoiner:
         self.account = account
         self._open: dict[tuple[bytes, bytes], AuditGroup] = {}
         self._closed: dict[tuple[bytes, bytes], None] = {}  # the latest finished events, for records that come late
-        self._kinds: dict[bytes, tuple[int, bytes, str]] = {}
+        self._kinds = _Kinds(self)
         self._wrapped = False  # records are inside syslog: other lines are no damage
         self._line = 0
 
-    def feed(self, block: LineBlock) -> list[AuditGroup]:
-        """The events that are finished by the lines of this block."""
+    def feed(self, block: TextBlock) -> list[AuditGroup]:
+        """The events that are finished by the lines of this block.
+
+        Nearly always the records of an event stand together, from SYSCALL to PROCTITLE. Such a run is found and checked
+        as a whole, which is several times faster than line by line; whatever is not so goes through `_lines`.
+        """
         done: list[AuditGroup] = []
-        opened, kinds = self._open, self._kinds
-        group: AuditGroup | None = None
-        stamp_now, node_now = b"", b""
-        skipped: dict[str, int] = {}
-        number = block.number - 1
-        for line in block.lines:
-            number += 1
+        number, data, _ = block
+        start, local, kind_of = 0, 0, self._kinds.__getitem__
+        node = b""  # the node of the records, where they have one
+        named = data.count(b"\nnode=")  # records of another node than that
+        while (mark := data.find(b"type=PROCTITLE ", start)) >= 0:
+            end = data.find(b"\n", mark)
+            if end < 0:
+                end = len(data)
+            count = data.count(b"\n", start, end) + 1
+            at = data.find(b" msg=audit(", start, end)
+            stamp_end = data.find(b"):", at, end)
+            prefix = data[start : at + 5]
+            kind = kind_of(prefix)
+            if kind[1] != node and named:
+                node = kind[1]
+                named = data.count(b"\nnode=") - data.count(b"\nnode=" + node + b" type=")
+            key = (kind[1], data[at + 11 : stamp_end])
+            whole = kind[0] == _SYSCALL and not named and data.count(data[at : stamp_end + 2], start, end) == count
+            if not whole or key in self._open or key in self._closed:
+                done += self._lines(number, data[start:end].split(b"\n"))
+            else:
+                self._closed[key] = None
+                head_end = data.find(b"\n", stamp_end, end)
+                address = data.find(b" saddr=", head_end, head_end + 160)
+                if address > 0 and data.startswith(LOCAL_ADDRESSES, address):
+                    local += count
+                else:
+                    body, more = data[stamp_end + 2 : head_end], (data[head_end + 1 : end], kind_of)
+                    done.append(AuditGroup(key, number, count, end - start, body, more))
+            number += count
+            start = end + 1
+        if start <= len(data):
+            done += self._lines(number, data[start:].split(b"\n"))
+        if local:
+            self.account.skip(LOCAL, local)
+        self._line = block.number + data.count(b"\n")
+        done += self._evict()
+        return done
+
+    def _lines(self, first: int, lines: list[bytes]) -> list[AuditGroup]:
+        """The events that are finished by these lines, each looked at by itself."""
+        done: list[AuditGroup] = []
+        kind_of = self._kinds.__getitem__
+        for number, line in enumerate(lines, first):
             at = line.find(b"audit(")
             end = line.find(b"):", at + 6)
             if at < 0 or end < 0:
                 self._other_line(line, number, cut=at >= 0)
                 continue
-            code, node, kind = kinds.get(line[:at]) or self._kind(line[:at])
+            code, node, kind = kind_of(line[:at])
+            key = (node, line[at + 6 : end])
             if code == _SKIP:
-                skipped[kind] = skipped.get(kind, 0) + 1
-                continue
-            stamp = line[at + 6 : end]
-            if code < _SYSCALL:
-                if code == _SINGLE:
-                    done.append(AuditGroup.of_one((node, stamp), number, kind, line[end + 2 :]))
-                else:
-                    self.account.damage_at(f"line {number}", "not an audit record")
-                continue
-            if group is None or stamp != stamp_now or node != node_now:
-                stamp_now, node_now = stamp, node
-                key = (node, stamp)
-                group = opened.get(key)
+                self.account.skip(kind)
+            elif code == _DAMAGED:
+                self.account.damage_at(f"line {number}", "not an audit record")
+            elif code == _SINGLE:
+                done.append(AuditGroup.of_one(key, number, kind, line[end + 2 :]))
+            elif key in self._closed and key not in self._open:
+                self.account.skip("late record of a finished event")
+            else:
+                group = self._open.get(key)
                 if group is None:
-                    if key in self._closed:
-                        skipped["late record of a finished event"] = skipped.get("late record of a finished event", 0) + 1
-                        continue
-                    group = opened[key] = AuditGroup(key, number)
-            group.add(code, line[end + 2 :])
-            if code == _PROCTITLE and group._head is not None:  # the last record that the kernel writes
-                done.append(opened.pop((node, stamp)))
-                self._closed[(node, stamp)] = None
-                group = None
-        for kind, count in skipped.items():
-            self.account.skip(kind, count)
-        self._line = number
-        done += self._evict()
+                    group = self._open[key] = AuditGroup(key, number)
+                group.count += 1
+                if group.add(code, line, end + 2):
+                    done.append(group)
+                    del self._open[key]
+                    self._closed[key] = None
         return done
 
     def finish(self) -> list[AuditGroup]:
@@ -339,7 +399,7 @@ class AuditJoiner:
             self._closed[group.key] = None
         return done
 
-    def _kind(self, prefix: bytes) -> tuple[int, bytes, str]:
+    def kind(self, prefix: bytes) -> Kind:
         """What the text before `audit(` says: how to treat the record, its node and its type (or the reason to skip it)."""
         found = _KIND.search(prefix)
         if found is None:
@@ -351,10 +411,7 @@ class AuditJoiner:
         if found.start(0) > 0:
             self._wrapped = True
             node = node or prefix_host(prefix) or b""
-        kind = (code, node, name if code else self._reason(name))
-        if found.start(0) == 0 and len(self._kinds) < 4_096:
-            self._kinds[prefix] = kind
-        return kind
+        return code, node, name if code else self._reason(name)
 
     def _reason(self, name: str) -> str:
         reason = f"{name} record"
@@ -414,12 +471,9 @@ def _slow_head(body: bytes) -> AuditHead | None:
     if number is None or b"arch" not in words:
         return None
     prefix = b" arch=" + words[b"arch"] + b" syscall=" + number
-    args = [_number(words.get(name), 16) or 0 for name in (b"a0", b"a1", b"a2", b"a3")]
-    names = _NAMES.search(body)
-    uid, auid, session = (words.get(name) for name in (b"uid", b"auid", b"ses"))
-    user = names[2] if names else b"root" if uid == b"0" else uid
-    login = names[1] if names else auid
+    args = [words.get(name, b"") for name in (b"a0", b"a1", b"a2", b"a3")]
     success = words.get(b"success")
+    names = _NAMES.search(body)
     return AuditHead(
         syscalls().get(prefix) or _named_call(body, number),
         None if success is None else success == b"yes",
@@ -427,24 +481,65 @@ def _slow_head(body: bytes) -> AuditHead | None:
         (args[0], args[1], args[2], args[3]),
         _number(words.get(b"ppid"), 10),
         _number(words.get(b"pid"), 10),
-        text(user) if user else None,
-        text(login) if login and auid != _UNSET else None,
+        _task_of([words.get(name, b"") for name in (b"auid", b"uid", b"ses", b"comm", b"exe")], names),
+    )
+
+
+def _task(part: bytes) -> AuditTask | None:
+    return _short_task(part) if len(part) < 1_000 else _parsed_task(part)
+
+
+def _parsed_task(part: bytes) -> AuditTask | None:
+    found = _TASK_PART.match(part)
+    return None if found is None else _task_of(found.groups(), _NAMES.search(part, found.end()))
+
+
+_short_task = lru_cache(maxsize=4_096)(_parsed_task)
+
+
+def _task_of(words: Sequence[bytes], names: re.Match[bytes] | None) -> AuditTask:
+    auid, uid, session, comm, exe = words
+    login, user = (auid, b"root" if uid == b"0" else uid) if names is None else names.groups()
+    return AuditTask(
+        text(user) or None,
+        None if auid in (b"", _UNSET) else text(login),
         _number(uid, 10) if names is None else None,
-        text(session) if session and session != _UNSET else None,
-        value(words.get(b"comm", b"")),
-        value(words.get(b"exe", b"")),
+        None if session in (b"", _UNSET) else text(session),
+        value(comm),
+        value(exe),
     )
 
 
 def _number(raw: bytes | None, base: int) -> int | None:
     try:
-        return None if raw is None else int(raw[:20], base)
+        return int(raw[:20], base) if raw else None
     except ValueError:
         return None
 
 
-def _octal_number(raw: bytes) -> int | None:
-    return _number(raw, 8)
+def _item(body: bytes) -> int:
+    found = _ITEM.match(body)
+    return int(found[1]) if found else 0
+
+
+def _path(body: bytes) -> AuditPath | None:
+    words = body.split(b" ", 6)  # "", item, name, inode, dev, mode, the rest; names with a space are hex
+    if len(words) == 7 and words[5][:5] == b"mode=" and words[2][:5] == b"name=":
+        return AuditPath(short_value(words[2][5:]), _number(words[5][5:], 8), words[3] + words[4])
+    found = _PATH_BODY.match(body)
+    return None if found is None else AuditPath(short_value(found[1]), None, None)
+
+
+def _cwd(body: bytes) -> str | None:
+    found = _CWD_BODY.match(body)
+    return None if found is None else value(found[1])
+
+
+_short_cwd = lru_cache(maxsize=1_024)(_cwd)
+
+
+def _word(raw: bytes) -> str:
+    return short_value(b'"' + raw) or ""
 
 
 def _seconds(stamp: bytes) -> int:

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import posixpath
 import re
+import shlex
 import socket
 from binascii import Error as HexError
 from binascii import unhexlify
-from collections.abc import Iterable
+from functools import lru_cache
 
 from tidewaiter.formats.text_lines import text
 
-_ARGUMENT = re.compile(rb' a\d+=(?:"([^"]*)"|([^\s\x1d]*))')
+_ARGUMENT = re.compile(r' a\d+=(?:"([^"]*)"|([^\s\x1d]*))')
 _PIECE = re.compile(rb' a(\d+)(?:\[\d+\])?=(?:"([^"]*)"|([^\s\x1d]*))')
 _FIELD = re.compile(rb"([\w-]+)=(\"[^\"]*\"|[^\s'\x1d]+)")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
 _LINE_END = re.compile(r"[\r\n]")
+_PLAIN = re.compile(r"[a-zA-Z0-9@%+=:,./ _-]*")
 _MAPPED = "::ffff:"
 
 
@@ -40,24 +42,41 @@ def value(raw: bytes) -> str | None:
     return text(unhex(raw))
 
 
-def arguments(bodies: Iterable[bytes]) -> list[str]:
-    """The argument list from the bodies of one event's EXECVE records, in order.
+@lru_cache(maxsize=8_192)
+def _short_value(raw: bytes) -> str | None:
+    return value(raw)
+
+
+def short_value(raw: bytes) -> str | None:
+    """`value`, remembered: the same few programs, users and folders fill a log."""
+    return _short_value(raw) if len(raw) < 256 else value(raw)
+
+
+def arguments(bodies: list[bytes], argc: int) -> list[str]:
+    """The argument list from the bodies of one event's EXECVE records, in order; `argc` is what the record says it has.
 
     An argument of which pieces are missing is given without them; the caller compares the number with `argc=`.
     """
-    bodies = list(bodies)
-    if any(b"[0]=" in body or b"_len=" in body for body in bodies):
+    if len(bodies) > 1 or b"_len=" in bodies[0] or b"[0]=" in bodies[0]:
         pieces: dict[int, bytearray] = {}
         for body in bodies:
             for number, quoted, bare in _PIECE.findall(body):
                 piece = quoted if not bare else bare[1:] if bare[:1] == b'"' else unhex(bare)
                 pieces.setdefault(int(number[:9]), bytearray()).extend(piece)
         return [text(bytes(pieces[number])) for number in sorted(pieces)]
-    found: list[str] = []
-    for body in bodies:
-        for quoted, bare in _ARGUMENT.findall(body):
-            found.append(text(quoted) if not bare else value(bare) or text(bare))
-    return found
+    line = text(bodies[0])
+    parts = line.split('"')
+    if len(parts) == 2 * argc + 1:  # all are quoted, and no quote can be inside
+        return parts[1::2]
+    return [quoted if not bare else value(bare.encode()) or bare for quoted, bare in _ARGUMENT.findall(line)]
+
+
+def command_line(argv: list[str]) -> str:
+    """The arguments as a POSIX shell would need them spelled (shlex.join)."""
+    plain = " ".join(argv)
+    if _PLAIN.fullmatch(plain) and plain.count(" ") == len(argv) - 1 and "" not in argv:
+        return plain
+    return shlex.join(argv)
 
 
 def fields(body: bytes) -> dict[str, str]:

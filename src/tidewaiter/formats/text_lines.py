@@ -13,10 +13,18 @@ from typing import BinaryIO, NamedTuple
 LONGEST_LINE = 1 << 20
 """Bytes of one line that are kept. No log format that we read writes longer records on purpose."""
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 """Bytes read at a time."""
 
 _UTF16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+class TextBlock(NamedTuple):
+    """Consecutive whole lines as one text, joined by LF, without the last end."""
+
+    number: int  # 1-based number of the first line
+    data: bytes
+    cut: dict[int, int]  # index of a line -> bytes left off at its end; nearly always empty
 
 
 class LineBlock(NamedTuple):
@@ -35,6 +43,12 @@ def line_blocks(path: Path, *, longest: int = LONGEST_LINE, block: int = BLOCK) 
     line longer than `longest` bytes the first `longest` are kept and `LineBlock.cut` says how many were left off.
     Raises OSError when the file cannot be read.
     """
+    for number, data, cut in text_blocks(path, longest=longest, block=block):
+        yield LineBlock(number, data.split(b"\n"), cut)
+
+
+def text_blocks(path: Path, *, longest: int = LONGEST_LINE, block: int = BLOCK) -> Iterator[TextBlock]:
+    """`line_blocks` before the lines are split, for readers that are faster on whole text."""
     with path.open("rb") as stream:
         yield from _blocks(_chunks(stream, block), longest)
 
@@ -76,26 +90,23 @@ def _chunks(stream: BinaryIO, block: int) -> Iterator[bytes]:
         chunk = stream.read(block)
 
 
-def _blocks(chunks: Iterator[bytes], longest: int) -> Iterator[LineBlock]:
+def _blocks(chunks: Iterator[bytes], longest: int) -> Iterator[TextBlock]:
     number = 1
     rest = b""  # the unfinished last line, never longer than `longest`
     left_off = 0  # bytes of it that were dropped
     for chunk in chunks:
-        head, newline, tail = chunk.rpartition(b"\n")
-        if not newline:
+        end = chunk.rfind(b"\n")
+        if end < 0:
             rest, left_off = _extend(rest, left_off, chunk, longest)
             continue
-        first, _, others = head.partition(b"\n")
-        rest, left_off = _extend(rest, left_off, first, longest)
-        lines = [rest]
-        if others or len(first) < len(head):
-            lines += others.split(b"\n")
-        block = _block(number, lines, left_off, longest)
-        number += len(lines)
-        rest, left_off = _extend(b"", 0, tail, longest)
+        start = chunk.find(b"\n")
+        rest, left_off = _extend(rest, left_off, chunk[:start], longest)
+        block = _block(number, rest + chunk[start:end], left_off, longest)
         yield block
+        number += block.data.count(b"\n") + 1
+        rest, left_off = _extend(b"", 0, chunk[end + 1 :], longest)
     if rest or left_off:
-        yield _block(number, [rest], left_off, longest)
+        yield _block(number, rest, left_off, longest)
 
 
 def _extend(rest: bytes, left_off: int, more: bytes, longest: int) -> tuple[bytes, int]:
@@ -108,15 +119,13 @@ def _extend(rest: bytes, left_off: int, more: bytes, longest: int) -> tuple[byte
     return rest + more[:room], left_off + len(more) - room
 
 
-def _block(number: int, lines: list[bytes], first_left_off: int, longest: int) -> LineBlock:
-    joined = b"\n".join(lines)
-    if b"\r\n" in joined or joined.endswith(b"\r"):
-        lines = [line.removesuffix(b"\r") for line in lines]
-    if b"\0" in joined:
-        lines = [line.strip(b"\0") for line in lines]
-    cut = {0: first_left_off} if first_left_off else {}
-    if len(joined) > longest:
-        for index, line in enumerate(lines):
-            if len(line) > longest:
-                lines[index], cut[index] = line[:longest], len(line) - longest
-    return LineBlock(number, lines, cut)
+def _block(number: int, data: bytes, left_off: int, longest: int) -> TextBlock:
+    """The block without CR at the ends of lines and NUL at either end; most have neither, so the text is asked first."""
+    cut = {0: left_off} if left_off else {}
+    if b"\r" not in data and b"\0" not in data and len(data) <= longest:
+        return TextBlock(number, data, cut)
+    lines = [line.removesuffix(b"\r").strip(b"\0") for line in data.split(b"\n")]
+    for index, line in enumerate(lines):
+        if len(line) > longest:
+            lines[index], cut[index] = line[:longest], len(line) - longest
+    return TextBlock(number, b"\n".join(lines), cut)

@@ -7,12 +7,11 @@ The accounting unit is the line, that is the record: several records make one ev
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Iterator
 
-from tidewaiter.formats.audit_records import AuditGroup, AuditHead, AuditJoiner, AuditPath, socket_calls
-from tidewaiter.formats.audit_values import absolute, hex_text, keystrokes, octal, unhex
-from tidewaiter.formats.text_lines import line_blocks
+from tidewaiter.formats.audit_records import LOCAL, AuditGroup, AuditHead, AuditJoiner, AuditPath, socket_calls
+from tidewaiter.formats.audit_values import absolute, command_line, hex_text, keystrokes, octal, unhex
+from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
@@ -23,7 +22,10 @@ _RECORD = re.compile(
 )
 
 _O_WRITE, _O_WRONLY, _O_CREAT, _O_TRUNC, _O_TMPFILE = 0o3, 0o1, 0o100, 0o1000, 0o20000000  # linux/fcntl.h
-_CURRENT_DIRECTORY = (0xFFFFFF9C, 0xFFFFFFFFFFFFFF9C)  # AT_FDCWD as 32 and 64 bits
+_CURRENT_DIRECTORY = (b"ffffff9c", b"ffffffffffffff9c")  # AT_FDCWD as 32 and 64 bits
+_AT_CALLS = frozenset(
+    {"openat", "openat2", "unlinkat", "renameat", "renameat2", "linkat", "symlinkat", "fchmodat", "fchmodat2"}
+)
 _EINPROGRESS, _ECONNREFUSED = 115, 111
 _REGULAR = 0o100000
 _PATHS_REMEMBERED = 8_192
@@ -43,7 +45,7 @@ class Source:
 
     def __init__(self) -> None:
         self._log_file = ""
-        self._paths: dict[tuple[str | None, str], str] = {}  # (node, inode) -> path of files seen created, for fchmod
+        self._paths: dict[tuple[str | None, bytes], str] = {}  # (node, inode) -> path of files seen created, for fchmod
 
     def recognise(self, head: bytes) -> str | None:
         """Lines with an audit record's type and stamp, at the start or behind a syslog prefix."""
@@ -55,7 +57,7 @@ class Source:
         """Yield the events in batches; counts every line. Raises OSError when the file cannot be read."""
         self._log_file = opened.log_file
         joiner = AuditJoiner(account)
-        for block in line_blocks(opened.path):
+        for block in text_blocks(opened.path):
             batch = self._events(joiner.feed(block), account)
             if batch:
                 yield batch
@@ -68,7 +70,7 @@ class Source:
         parsed = 0
         skipped: dict[str, int] = {}
         for group in groups:
-            result = self._event(group) if group.stamp() else ""
+            result = self._event(group)
             if isinstance(result, Event):
                 batch.append(result)
                 parsed += group.count
@@ -91,59 +93,58 @@ class Source:
         call = group.call()
         if call is None:
             return self._without_syscall(group)
-        if group.local and call != "execve":
-            return "local or netlink socket"
+        if group.local:
+            return LOCAL
         handler = _HANDLERS.get(call)
         if handler is None:
             return f"system call {call}"
         if group.failed and call not in ("connect", "socketcall"):
             return f"failed {call}"
         head = group.head()
-        if head is None:
+        if head is None or not group.stamp():
             return ""
+        group.fill()
         return handler(self, group, head)
 
     def _without_syscall(self, group: AuditGroup) -> Result:
-        single = group.single()
-        if single is not None:
-            return _of_one_record(self._blank(group, EventKind.SHELL_COMMAND), *single)
-        if not group.started:
-            return "event without its SYSCALL record"
-        event = self._blank(group, EventKind.PROCESS_START)
-        return _started(event, group)
+        if not group.stamp():
+            return ""
+        if group.single is not None:
+            return _of_one_record(self._blank(group, EventKind.SHELL_COMMAND), group.single, group.fields())
+        result = _started(self._blank(group, EventKind.PROCESS_START), group)
+        return "event without its SYSCALL record" if result.argv is None else result
 
-    def _blank(self, group: AuditGroup, kind: EventKind, seq: int = 0) -> Event:
+    def _blank(self, group: AuditGroup, kind: EventKind) -> Event:
         return Event(
             kind=kind,
             time=group.time,
             log_source="linux_auditd",
             log_file=self._log_file,
             record=str(group.line),
-            seq=seq,
             host=group.node,
             extra={"serial": group.serial},
         )
 
-    def _new(self, group: AuditGroup, head: AuditHead, kind: EventKind, seq: int = 0) -> Event:
+    def _new(self, group: AuditGroup, head: AuditHead, kind: EventKind) -> Event:
+        task = head.task
         extra: dict[str, object] = {"serial": group.serial}
-        if head.uid is not None:
-            extra["uid"] = head.uid
-        if head.login_user is not None and head.login_user != head.user:
-            extra["login_user"] = head.login_user
+        if task.uid is not None:
+            extra["uid"] = task.uid
+        if task.login_user is not None and task.login_user != task.user:
+            extra["login_user"] = task.login_user
         return Event(
             kind=kind,
             time=group.time,
             log_source="linux_auditd",
             log_file=self._log_file,
             record=str(group.line),
-            seq=seq,
             host=group.node,
-            user=head.user,
-            session=head.session,
+            user=task.user,
+            session=task.session,
             pid=head.pid,
             parent_pid=head.ppid,
-            process_path=head.exe,
-            process_name=head.comm,
+            process_path=task.exe,
+            process_name=task.comm,
             extra=extra,
         )
 
@@ -154,7 +155,7 @@ class Source:
 
     def _exit(self, group: AuditGroup, head: AuditHead) -> Result:
         event = self._new(group, head, EventKind.PROCESS_END)
-        event.exit_code = head.args[0] & 0xFF
+        event.exit_code = head.arg(0) & 0xFF
         return event
 
     def _connect(self, group: AuditGroup, head: AuditHead) -> Result:
@@ -185,7 +186,7 @@ class Source:
         return event
 
     def _socketcall(self, group: AuditGroup, head: AuditHead) -> Result:
-        call = socket_calls().get(head.args[0])
+        call = socket_calls().get(head.arg(0))
         if call == "connect":
             return self._connect(group, head)
         if call is None or not head.success:
@@ -193,8 +194,7 @@ class Source:
         return self._accept(group, head)
 
     def _open(self, group: AuditGroup, head: AuditHead) -> Result:
-        paths = group.paths()
-        created = _last(paths, "CREATE")
+        created = group.path(b"CREATE")
         if created is not None:
             return self._file(group, head, created, at=0)
         if head.call == "creat":
@@ -202,14 +202,14 @@ class Source:
         elif head.call == "openat2":
             flags = group.open_flags()
         else:
-            flags = head.args[1 if head.call == "open" else 2]
-        written = _last(paths, "NORMAL") or _last(paths, "")
+            flags = head.arg(1 if head.call == "open" else 2)
         if flags is None or not flags & _O_WRITE:
             return "file opened for reading"
         if flags & _O_TMPFILE:
             return "temporary file without a name"
         if not (flags & (_O_CREAT | _O_TRUNC) or flags & _O_WRITE == _O_WRONLY):
             return "file opened for updating"
+        written = group.path(b"NORMAL") or group.first_path()
         if written is None:
             return "file without a name"
         if written.mode is not None and written.mode & 0o170000 != _REGULAR:
@@ -234,8 +234,7 @@ class Source:
         """The absolute path; a name relative to an open directory, which no record names, stays relative and is marked."""
         if name.startswith("/"):
             return absolute(name, None)
-        relative_to_descriptor = head.call.endswith(("at", "at2")) and head.call != "creat"
-        if relative_to_descriptor and head.args[at] not in _CURRENT_DIRECTORY:
+        if head.call in _AT_CALLS and head.args[at] not in _CURRENT_DIRECTORY:
             if event.extra is not None:
                 event.extra["dirfd"] = True
             return name
@@ -248,9 +247,8 @@ class Source:
             self._paths[group.node, path.inode] = place
 
     def _rename(self, group: AuditGroup, head: AuditHead) -> Result:
-        paths = group.paths()
-        new = _last(paths, "CREATE")
-        old = next((path for path in paths if path.nametype == "DELETE"), None)
+        new = group.path(b"CREATE")
+        old = group.first_path(b" nametype=DELETE")
         if new is None or new.name is None:
             return "file without a name"
         event = self._new(group, head, EventKind.FILE_RENAME)
@@ -262,36 +260,34 @@ class Source:
         return event
 
     def _link(self, group: AuditGroup, head: AuditHead) -> Result:
-        paths = group.paths()
-        new = _last(paths, "CREATE")
+        new = group.path(b"CREATE")
         if new is None:
             return "file without a name"
         soft = head.call.startswith("symlink")
         at = (1 if soft else 2) if head.call.endswith("at") else 0
         result = self._file(group, head, new, at=at)
         if isinstance(result, Event) and result.extra is not None:
-            target = _last(paths, "UNKNOWN" if soft else "NORMAL")
+            target = group.path(b"UNKNOWN" if soft else b"NORMAL")
             if target is not None and target.name is not None:
                 result.extra["link"] = target.name if soft else absolute(target.name, group.cwd())
         return result
 
     def _chmod(self, group: AuditGroup, head: AuditHead) -> Result:
-        paths = group.paths()
-        if not paths:
+        path = group.path(b"NORMAL") or group.first_path()
+        if path is None:
             return "file without a name"
-        path = paths[-1]
         event = self._new(group, head, EventKind.FILE_MODE)
         if path.name is not None:
             event.file_path = self._place(event, group, head, path.name, 0)
         else:  # fchmod: the record has the inode only
-            event.file_path = self._paths.get((group.node, path.inode or ""))
+            event.file_path = self._paths.get((group.node, path.inode or b""))
         if event.file_path is None:
             return "file without a name"
-        event.file_mode = octal(head.args[2 if head.call.startswith("fchmodat") else 1])
+        event.file_mode = octal(head.arg(2 if head.call.startswith("fchmodat") else 1))
         return event
 
     def _unlink(self, group: AuditGroup, head: AuditHead) -> Result:
-        gone = _last(group.paths(), "DELETE")
+        gone = group.path(b"DELETE")
         if gone is None or gone.name is None:
             return "file without a name"
         event = self._new(group, head, EventKind.FILE_DELETE)
@@ -305,7 +301,7 @@ class Source:
 
     def _module(self, group: AuditGroup, head: AuditHead) -> Result:
         event = self._new(group, head, EventKind.IMAGE_LOAD)
-        path = _last(group.paths(), "NORMAL")
+        path = group.path(b"NORMAL")
         if path is not None and path.name is not None:
             event.file_path = absolute(path.name, group.cwd())
         name = group.module()
@@ -335,21 +331,19 @@ _HANDLERS: dict[str, Handler] = {
 }
 
 
-def _last(paths: list[AuditPath], nametype: str) -> AuditPath | None:
-    return next((path for path in reversed(paths) if path.nametype == nametype), None)
-
-
 def _started(event: Event, group: AuditGroup) -> Event:
     """The program start with what the EXECVE, CWD and PATH records say. PROCTITLE is not asked: it may be stale."""
-    argv, argc = group.argv()
+    found = group.argv()
     extra = event.extra if event.extra is not None else {}
     event.cwd = group.cwd()
-    if argv:
+    if found is not None:
+        argv, argc = found
         event.argv = tuple(argv)
-        event.command_line = shlex.join(argv)
-    if argc != len(argv) or not group.whole:
-        extra["argc"] = argc
-    program = next((path.name for path in group.paths() if path.item == 0), None)
+        event.command_line = command_line(argv)
+        if argc != len(argv) or not group.whole:
+            extra["argc"] = argc
+    path = group.first_path()
+    program = path.name if path is not None else None
     if program is not None:
         place = absolute(program, event.cwd)
         if event.process_path is None:
