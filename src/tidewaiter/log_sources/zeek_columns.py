@@ -15,6 +15,7 @@ from tidewaiter.formats.zeek_tsv import Layout, unescape
 LARGEST = (1 << 63) - 1
 MILLISECONDS = 100_000_000_000
 """Seconds since 1970 stay below this for three thousand years; a larger `ts` counts milliseconds."""
+EARLIEST = -10_000_000_000
 MOST_ITEMS = 1_000
 """Members of one set or vector that are kept."""
 
@@ -84,7 +85,10 @@ class Columns:
         if column is None:
             return self._none
         if self.layout is not None:
-            return [None if value is None else round(float(value) * 1_000_000) for value in column]
+            values = [None if value is None else round(float(value) * 1_000_000) for value in column]
+            if max(filter(None, values), default=0) > LARGEST:
+                raise ValueError(f"{name} out of range")
+            return values
         return [None if value is None else _micros(value) for value in column]
 
     def times(self) -> list[int]:
@@ -178,6 +182,6 @@ def _micros(value: Any) -> int:
     seconds = float(value)
     if seconds > MILLISECONDS:
         seconds /= 1000
-    if not -MILLISECONDS < seconds < MILLISECONDS:
+    if not EARLIEST < seconds < MILLISECONDS:
         raise ValueError("time out of range")
     return round(seconds * 1_000_000)
