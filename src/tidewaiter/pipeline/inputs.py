@@ -256,8 +256,10 @@ def recognise(opened: Opened) -> Recognised | None:
     why = _ask("tidewaiter.formats.windows_json", head)
     if why is not None:
         return Recognised("windows_json", "windows_json", why)
-    sources = [(entry.name, entry.load()) for entry in log_source.streams()]
-    for name, source in sources:
+    sources = []
+    for entry in log_source.streams():
+        name, source = entry.name, entry.load()
+        sources.append((name, source))
         why = source.recognise(head)
         if why is None and head.startswith(_SQLITE_MAGIC) and hasattr(source, "recognise_path"):
             why = source.recognise_path(opened.path)
