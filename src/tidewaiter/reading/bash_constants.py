@@ -243,7 +243,7 @@ def braces(word: str) -> list[str]:
     while waiting:
         head, rest = waiting.pop()
         found = _first_brace(rest)
-        if found is None or len(done) + len(waiting) >= BRACES_AT_MOST:
+        if found is None or len(done) + len(waiting) + len(found[2]) > BRACES_AT_MOST:
             done.append(head + rest)
             continue
         start, end, choices = found
@@ -252,7 +252,7 @@ def braces(word: str) -> list[str]:
         if len(choices) == 1:
             waiting.append((head + choices[0], tail))
             continue
-        waiting += [(head, choice + tail) for choice in reversed(choices[:BRACES_AT_MOST])]
+        waiting += [(head, choice + tail) for choice in reversed(choices)]
     return done
 
 

@@ -287,7 +287,7 @@ class Expander:
         match = re.match(r":?([-=+?])", operation)
         if match:
             kind, rest = match.group(1), operation[match.end() :]
-            is_set = values is not None and any(word.text for word in values)
+            is_set = values is not None and (operation[0] != ":" or any(word.text for word in values))
             if kind == "+":
                 return [self.one(rest)] if is_set else [Word("")]
             if is_set or kind == "?":

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from tidewaiter.reading.budget import TEXT_KEPT, Budget
+from tidewaiter.reading.budget import TEXT_KEPT, Budget, BudgetExceeded
 from tidewaiter.reading.fold_programs import DECODES, FILTERS, PRINTS
 from tidewaiter.reading.fold_text import OUTPUT_AT_MOST, encode
 from tidewaiter.reading.invocation import Invocation, Script
@@ -22,11 +22,14 @@ def fold(script: Script, budget: Budget) -> dict[str, str]:
     """Set `stdin_text` of every invocation of `script` whose piped input is constant.
 
     Returns the files that the script writes with constant content, by path as spelled; a process substitution such as
-    `<(echo id)` is a file of that spelling. Raises BudgetExceeded.
+    `<(echo id)` is a file of that spelling. Where a bound is hit, the rest of the script stays as it is.
     """
     folder = Folder(budget)
-    for invocation in script:
-        folder.add(invocation)
+    try:
+        for invocation in script:
+            folder.add(invocation)
+    except BudgetExceeded:
+        script.complete = False
     return {path: decode(content) for path, content in folder.files.items()}
 
 
