@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ NO_USE = "windows event of no use here"
 """Reason of records that no log source maps: their provider and event id say so."""
 
 _EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DATE_CALL = re.compile(r"/Date\((-?\d{1,15})\)/")
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
+_FEW = 3  # an element that only wraps others has at most its attributes beside them
 _YEARS = (0, 253_402_300_799)  # seconds of 1970 to 9999: what a bare number may mean
 
 
@@ -43,9 +46,9 @@ class Routes:
             self._channels.update(getattr(source, "channels", {}))
             for provider, ids in source.providers.items():
                 for event_id in ids:
-                    self._routes[provider, event_id] = Route(source, _compiled(pass_over.get(event_id)))
+                    rule = pass_over.get(event_id)
+                    self._routes[provider, event_id] = Route(source, _compiled(rule) if rule else None)
         self.event_ids = frozenset(event_id for _, event_id in self._routes)
-        self.providers = tuple(sorted({provider for provider, _ in self._routes}))
 
     def find(self, provider: str, event_id: int) -> Route | None:
         """The route of a record, or None where no source maps it. `provider` in any case."""
@@ -59,9 +62,8 @@ class Routes:
         return self._channels.get(name) or (name.partition("/")[0] if "/" in name else None)
 
 
-def _compiled(rule: tuple[str, str] | None) -> tuple[re.Pattern[str], re.Pattern[bytes], str] | None:
-    if rule is None:
-        return None
+@functools.cache
+def _compiled(rule: tuple[str, str]) -> tuple[re.Pattern[str], re.Pattern[bytes], str]:
     pattern, reason = rule
     return re.compile(pattern, re.IGNORECASE), re.compile(pattern.encode(), re.IGNORECASE), reason
 
@@ -93,10 +95,7 @@ def zoned_microseconds(value: Any) -> tuple[int | None, bool]:
             return None, False
     if moment.tzinfo is None:
         return (moment - _EPOCH) // _MICROSECOND, False
-    try:
-        return (moment.astimezone(UTC).replace(tzinfo=None) - _EPOCH) // _MICROSECOND, True
-    except OverflowError:
-        return None, False
+    return (moment - _EPOCH_UTC) // _MICROSECOND, True
 
 
 def _of_number(value: float) -> int | None:
@@ -115,6 +114,8 @@ def named_values(data: Any) -> dict[str, Any]:
     if not isinstance(data, dict):
         return {} if data is None else {"0": data}
     if "Data" not in data:
+        if len(data) > _FEW:
+            return data
         inner = [value for key, value in data.items() if key[:1] not in ("#", "@")]
         if len(inner) == 1 and isinstance(inner[0], dict) and "#text" not in inner[0]:
             return named_values(inner[0])  # UserData: its values sit in one element named by the provider

@@ -29,7 +29,7 @@ class Source:
 
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The events of one detection. Its times of detection may be of the year 1601 and are not used."""
-        entries, other = _entries(values.text(record.data, "Path", "path") or "")
+        entries, other = _entries(values.first_text(record.data, "Path", "path") or "")
         for seq, fields in enumerate(entries or [{}]):
             yield _event(record, seq, fields, other)
 
@@ -55,7 +55,7 @@ def _event(record: WindowsRecord, seq: int, fields: dict[str, Any], other: list[
         record=record.record,
         seq=seq,
         host=record.computer,
-        user=values.text(data, "Detection User", "User", "Remediation User"),
+        user=values.first_text(data, "Detection User", "User", "Remediation User"),
         process_path=values.text(data, "Process Name"),
         service="Microsoft Defender Antivirus",
         target=values.text(data, "Threat Name"),

@@ -126,14 +126,14 @@ def _pipeline(record: WindowsRecord, context: str, named: dict[str, str], detail
 
 
 def _command_text(data: Mapping[str, Any], context: str) -> str | None:
-    first = values.text(data, "0", "param1")
+    first = values.first_text(data, "0", "param1")
     return None if first is None or first == context else first
 
 
 def _classic_texts(data: Mapping[str, Any]) -> tuple[str, str]:
     """The text with the context, and the one with the details of a pipeline (the same where there is one text only)."""
     texts = [text for name in ("0", "1", "2", "param1", "param2", "param3") if (text := values.text(data, name))]
-    if not texts and (message := values.text(data, "Message", "message", "Data")):
+    if not texts and (message := values.first_text(data, "Message", "message", "Data")):
         texts = [message]
     context = next((text for text in texts if "HostApplication=" in text or "HostId=" in text), "")
     details = texts[-1] if texts else ""

@@ -26,6 +26,7 @@ class Source:
     title = "Windows Security log"
     providers: Mapping[str, frozenset[int]] = {_PROVIDER: frozenset({4624, 4663, 4688, 4697, 5140, 5145, 5156})}
     channels: Mapping[str, str] = {"security": _PROVIDER}
+    pass_over: Mapping[int, tuple[str, str]] = {4624: (r'"LogonType":\s*"?(?!(?:3|8|10)\b)\d', "local logon")}
 
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record; none for local logons and for reads of files."""

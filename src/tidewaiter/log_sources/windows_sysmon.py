@@ -45,8 +45,8 @@ class Source:
         return ()
 
 
-def _text(data: Mapping[str, Any], *names: str) -> str | None:
-    found = values.text(data, *names)
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    found = values.text(data, name)
     return found.replace("%%", "%") if found and "%%" in found else found
 
 
@@ -164,7 +164,7 @@ def _file_stream(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
         url=host_url[1] if host_url else None,
         referrer=referrer[1] if referrer else None,
         file_created=_created(data),
-        **values.hashes(values.text(data, "Hash", "Hashes")),
+        **values.hashes(values.first_text(data, "Hash", "Hashes")),
     )
 
 

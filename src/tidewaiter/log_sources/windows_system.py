@@ -22,7 +22,7 @@ class Source:
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The installed service. `file_path` and `command_line` are the image path as given, arguments and all."""
         data = record.data
-        image = values.text(data, "ImagePath", "param2")
+        image = values.first_text(data, "ImagePath", "param2")
         return (
             Event(
                 kind=EventKind.SERVICE_INSTALL,
@@ -32,7 +32,7 @@ class Source:
                 record=record.record,
                 host=record.computer,
                 user=record.user_id,
-                service=values.text(data, "ServiceName", "param1"),
+                service=values.first_text(data, "ServiceName", "param1"),
                 command_line=image,
                 file_path=image,
                 extra={

@@ -8,17 +8,26 @@ from typing import Any
 
 _ABSENT = frozenset({"", "-", "N/A", "Unknown", "<unknown process>"})
 _ESCAPED_OCTET = re.compile(r"%%([0-9A-Fa-f]{2})")
+_HASH = re.compile(r"(?i)\b(SHA1|SHA256|MD5)=([0-9A-F]{32,64})\b")
+_HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64}
 _LONGEST_NUMBER = 20
 
 
-def text(data: Mapping[str, Any], *names: str) -> str | None:
-    """The first of these values that is there, as text; None for absent ones and for "-"."""
+def text(data: Mapping[str, Any], name: str) -> str | None:
+    """This value as text; None where it is absent or stands for that, as "-" does."""
+    value = data.get(name)
+    if value.__class__ is str:
+        return None if value in _ABSENT else value
+    if value is None or isinstance(value, (dict, list)):
+        return None
+    return str(value)
+
+
+def first_text(data: Mapping[str, Any], *names: str) -> str | None:
+    """The first of these values that is there, as text."""
     for name in names:
-        value = data.get(name)
-        if value is None or isinstance(value, (dict, list)):
-            continue
-        found = value if isinstance(value, str) else str(value)
-        if found not in _ABSENT:
+        found = text(data, name)
+        if found is not None:
             return found
     return None
 
@@ -55,11 +64,10 @@ def truth(data: Mapping[str, Any], name: str) -> bool | None:
 
 def hashes(value: str | None) -> dict[str, str]:
     """`SHA1=...,MD5=...,SHA256=...` as lower-case values by lower-case name; only those with the right length."""
-    found: dict[str, str] = {}
-    for part in value.split(",") if value else ():
-        name, _, digest = part.partition("=")
-        name = name.strip().lower()
-        if len(digest) == {"md5": 32, "sha1": 40, "sha256": 64}.get(name) and digest.strip("0"):
+    found = {}
+    for name, digest in _HASH.findall(value or ""):
+        name = name.lower()
+        if len(digest) == _HASH_LENGTHS[name] and digest.strip("0"):
             found[name] = digest.lower()
     return found
 

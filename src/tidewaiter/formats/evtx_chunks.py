@@ -1,0 +1,215 @@
+"""Chunks of an EVTX file: counted, walked, thinned out and repaired, without decoding a record.
+
+Format: [MS-EVEN6] BinXml and the descriptions of the file by Andreas Schuster and Joachim Metz. A chunk has 65536 bytes: a head
+of 512, then records of magic, size, id, time, BinXml, size again. A record's BinXml names a template by its position in the
+chunk and gives the values for it: of the usual template of events the first four are level, opcode, task and event id.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Container, Iterator
+from typing import NamedTuple
+
+CHUNK_MAGIC = b"ElfChnk\x00"
+RECORD_MAGIC = b"**\x00\x00"
+CHUNK_BYTES = 65_536
+CHUNK_HEADER_BYTES = 512
+LEAST_RECORD = 28
+BRIDGE_ID = 0xFFFF_FFFF_FFFF_FFFF
+"""Record id of what stands in place of records that are left out or cannot be read."""
+
+_FREE_SPACE_AT = 48
+_RECORD_HEAD = struct.Struct("<4sI")
+_RECORD_ID = struct.Struct("<Q")
+_CHUNK_NUMBERS = struct.Struct("<QQ")
+_OFFSET = struct.Struct("<I")
+_SHORT = struct.Struct("<H")
+_MOST_RECORDS = (CHUNK_BYTES - CHUNK_HEADER_BYTES) // LEAST_RECORD
+
+_INSTANCE = struct.Struct("<4sI16x6s4xI")  # magic, size, id and time, start of BinXml, unused id, position of the template
+_INSTANCE_START = b"\x0f\x01\x01\x00\x0c\x01"  # fragment header, template instance
+_DEFINITION_HEAD = 24  # next template, GUID, size
+_VALUES = struct.Struct("<I16s")  # number of values, size and type of the first four
+_USUAL_VALUES = bytes.fromhex("01000400 01000400 02000600 02000600")
+_BEFORE_EVENT_ID = 4  # bytes of level, opcode and task
+_MOST_VALUES = 512
+_EVENT_ID_OF_TEMPLATE = (b"\x0e\x03\x00\x06", b"\x0d\x03\x00\x06")  # substitution of the fourth value, 16 bits
+_END_OF_BINXML = 0
+
+
+class Chunk(NamedTuple):
+    """One chunk and the number of records in it; 0 where that has to be found out."""
+
+    offset: int  # in the file
+    data: bytes
+    records: int
+
+
+def _head(data: bytes | bytearray, position: int, limit: int) -> int:
+    """The size of the record at this position, or 0 where there is none."""
+    magic, size = _RECORD_HEAD.unpack_from(data, position)
+    return size if magic == RECORD_MAGIC and LEAST_RECORD <= size <= limit - position else 0
+
+
+def _is_bridge(data: bytes | bytearray, position: int) -> bool:
+    (record_id,) = _RECORD_ID.unpack_from(data, position + 8)
+    return bool(record_id == BRIDGE_ID)
+
+
+def stated_records(data: bytes) -> int:
+    """The number of records that the header of a chunk states; 0 where the chunk has to be walked to know."""
+    if len(data) < CHUNK_BYTES or not data.startswith(CHUNK_MAGIC):
+        return 0
+    first, last = _CHUNK_NUMBERS.unpack_from(data, 8)
+    (free,) = _OFFSET.unpack_from(data, _FREE_SPACE_AT)
+    count = last - first + 1
+    if not 0 < count <= _MOST_RECORDS or not CHUNK_HEADER_BYTES < free <= CHUNK_BYTES:
+        return 0
+    return 0 if data[free : free + 4] == RECORD_MAGIC else count
+
+
+def walk(data: bytes) -> tuple[int, int, bool]:
+    """The end and number of the records of a chunk, and whether nothing in it contradicts itself."""
+    if len(data) < CHUNK_BYTES or not data.startswith(CHUNK_MAGIC):
+        return 0, 0, False
+    (free,) = _OFFSET.unpack_from(data, _FREE_SPACE_AT)
+    position, count = CHUNK_HEADER_BYTES, 0
+    while position < CHUNK_BYTES - LEAST_RECORD:
+        if position == free:  # what lies behind may be left over from earlier use of the chunk
+            break
+        size = _head(data, position, CHUNK_BYTES)
+        if not size:
+            break
+        count += not _is_bridge(data, position)
+        position += size
+    return position, count, position >= free or not CHUNK_HEADER_BYTES <= free <= CHUNK_BYTES
+
+
+def positions(data: bytes) -> Iterator[tuple[int, int]]:
+    """Position and record number of the records of a sound chunk."""
+    position, (end,) = CHUNK_HEADER_BYTES, _OFFSET.unpack_from(data, _FREE_SPACE_AT)
+    while position < min(end, CHUNK_BYTES - LEAST_RECORD) and (size := _head(data, position, CHUNK_BYTES)):
+        (record_id,) = _RECORD_ID.unpack_from(data, position + 8)
+        if record_id != BRIDGE_ID:
+            yield position, record_id
+        position += size
+
+
+def with_free_space(data: bytes, end: int) -> bytes:
+    """The chunk with the end of its records as its header should say it."""
+    stated = _OFFSET.pack(end)
+    if data[_FREE_SPACE_AT : _FREE_SPACE_AT + 4] == stated:
+        return data
+    return b"".join((data[:_FREE_SPACE_AT], stated, data[_FREE_SPACE_AT + 4 :]))
+
+
+def repair(data: bytes) -> tuple[bytes, int, list[tuple[int, str]]]:
+    """A damaged chunk made readable: the chunk, the number of records in it, and what is lost (position, problem).
+
+    Templates and strings are found by their position in the chunk, so nothing moves: a stretch that cannot be walked gets the
+    head of one record that spans it.
+    """
+    lost: list[tuple[int, str]] = []
+    limit = len(data)
+    chunk = bytearray(data.ljust(CHUNK_BYTES, b"\x00"))
+    if limit < CHUNK_BYTES:
+        lost.append((limit, "the file ends inside a chunk"))
+    if not chunk.startswith(CHUNK_MAGIC):
+        lost.append((0, "not the head of a chunk"))
+        chunk[:8] = CHUNK_MAGIC
+    position, count = CHUNK_HEADER_BYTES, 0
+    while position < limit - LEAST_RECORD:
+        size = _head(chunk, position, limit)
+        if size:
+            count += not _is_bridge(chunk, position)
+            position += size
+            continue
+        following = _next_record(chunk, position, limit)
+        if following is None:
+            break
+        lost.append((position, "not the head of a record"))
+        _bridge(chunk, position, following)
+        position = following
+    struct.pack_into("<I", chunk, _FREE_SPACE_AT, position)
+    if limit == CHUNK_BYTES and not lost:
+        lost.append((position, "records end before the chunk says so"))
+    return bytes(chunk), count, lost
+
+
+def _bridge(chunk: bytearray, start: int, end: int) -> None:
+    """Put the head of one record over a stretch; what lies inside stays where it is."""
+    struct.pack_into("<4sIQ", chunk, start, RECORD_MAGIC, end - start, BRIDGE_ID)
+    _OFFSET.pack_into(chunk, end - 4, end - start)
+
+
+def _next_record(chunk: bytearray, position: int, limit: int) -> int | None:
+    """Where the next believable record begins: one whose size is repeated at its end."""
+    found = position + LEAST_RECORD - 1
+    while (found := chunk.find(RECORD_MAGIC, found + 1, limit)) >= 0:
+        if found > limit - LEAST_RECORD:
+            return None
+        size = _head(chunk, found, limit)
+        if size and chunk[found + size - 4 : found + size] == chunk[found + 4 : found + 8]:
+            return found
+    return None
+
+
+def thin(chunk: Chunk, wanted: Container[int], templates: dict[bytes, bool]) -> tuple[Chunk, int] | None:
+    """The chunk with runs of records bridged whose event id is not wanted, and how many those are.
+
+    None where anything contradicts the chunk's header: then it has to be walked and repaired. `templates` remembers by GUID
+    and size which templates take the event id from the fourth value; records of others are kept.
+    """
+    data, position, dropped, run = chunk.data, CHUNK_HEADER_BYTES, 0, 0
+    (free,) = _OFFSET.unpack_from(data, _FREE_SPACE_AT)
+    runs: list[tuple[int, int]] = []
+    records = 0
+    while position < free:
+        if position + _INSTANCE.size > free:
+            return None
+        magic, size, start, template = _INSTANCE.unpack_from(data, position)
+        if magic != RECORD_MAGIC or not LEAST_RECORD <= size <= free - position:
+            return None
+        records += 1
+        event_id = _event_id(data, position, size, template, templates) if start == _INSTANCE_START else None
+        if event_id is not None and event_id not in wanted:
+            dropped += 1
+            run = run or position
+        elif run:
+            runs.append((run, position))
+            run = 0
+        position += size
+    if run:
+        runs.append((run, position))
+    if records != chunk.records:
+        return None
+    if not runs:
+        return chunk, 0
+    thinned = bytearray(data)
+    for start_at, end in runs:
+        _bridge(thinned, start_at, end)
+        thinned[start_at + 24] = _END_OF_BINXML
+    return Chunk(chunk.offset, bytes(thinned), records - dropped), dropped
+
+
+def _event_id(data: bytes, position: int, size: int, template: int, templates: dict[bytes, bool]) -> int | None:
+    """The event id of a record that instantiates a template of the usual kind; None where that is not sure."""
+    values, end = position + _INSTANCE.size, position + size
+    if template > CHUNK_BYTES - _DEFINITION_HEAD:
+        return None
+    (length,) = _OFFSET.unpack_from(data, template + 20)
+    if template == values:  # the first record that uses a template holds it
+        values += _DEFINITION_HEAD + length
+    if values + _VALUES.size > end:
+        return None
+    count, types = _VALUES.unpack_from(data, values)
+    value = values + 4 + 4 * count + _BEFORE_EVENT_ID
+    if types != _USUAL_VALUES or count > _MOST_VALUES or value + 2 > end:
+        return None
+    name = data[template + 4 : template + _DEFINITION_HEAD]
+    usual = templates.get(name)
+    if usual is None:
+        body = data[template + _DEFINITION_HEAD : template + _DEFINITION_HEAD + length]
+        usual = templates[name] = any(mark in body for mark in _EVENT_ID_OF_TEMPLATE)
+    return int(_SHORT.unpack_from(data, value)[0]) if usual else None
