@@ -15,6 +15,7 @@ from tidewaiter.formats.sqlite_rows import FROM_1601, Database, Row, moment, nam
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.tally import tally
 
 LARGEST_UNIX_SECONDS = 1 << 40
 OUTCOMES = {0: "started", 1: "completed", 2: "cancelled", 3: "interrupted", 4: "interrupted"}
@@ -72,6 +73,8 @@ class Source:
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield one event a row of `downloads`. Raises DamagedError where the file is no database."""
+        account.recognised_as = self.title
+        account.why = self.recognise(opened.head) or self.recognise_path(opened.path)
         with open_database(opened, account) as database:
             browser = _browser(database, opened.log_file)
             chains = _chains(database, account)
@@ -84,10 +87,10 @@ class Source:
                 account.parse()
                 events.append(event)
                 if len(events) >= BATCH:
-                    yield events
+                    yield tally(events, account)
                     events = []
             if events:
-                yield events
+                yield tally(events, account)
 
 
 def _browser(database: Database, log_file: str) -> str:

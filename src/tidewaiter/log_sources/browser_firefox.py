@@ -19,6 +19,7 @@ from tidewaiter.formats.sqlite_rows import Database, Row, moment, names_in, open
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.tally import tally
 
 BROWSER = "Firefox"
 OUTCOMES = {
@@ -76,15 +77,17 @@ class Source:
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield one event a download. Raises DamagedError where the file is no database."""
+        account.recognised_as = self.title
+        account.why = self.recognise(opened.head) or self.recognise_path(opened.path)
         with open_database(opened, account) as database:
             events: list[Event] = []
             for event in _all(database, opened.log_file, account):
                 events.append(event)
                 if len(events) >= BATCH:
-                    yield events
+                    yield tally(events, account)
                     events = []
             if events:
-                yield events
+                yield tally(events, account)
 
 
 def _all(database: Database, log_file: str, account: Account) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from tidewaiter.formats.sqlite_rows import Row, moment, names_in, open_database,
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.tally import tally
 
 TABLE = "LSQuarantineEvent"
 FROM_2001 = 978_307_200
@@ -62,6 +63,8 @@ class Source:
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield one event a row that names a URL. Raises DamagedError where the file is no database."""
+        account.recognised_as = self.title
+        account.why = self.recognise(opened.head) or self.recognise_path(opened.path)
         with open_database(opened, account) as database:
             events: list[Event] = []
             for row in database.rows(TABLE, _COLUMNS, account):
@@ -72,10 +75,10 @@ class Source:
                 account.parse()
                 events.append(event)
                 if len(events) >= BATCH:
-                    yield events
+                    yield tally(events, account)
                     events = []
             if events:
-                yield events
+                yield tally(events, account)
 
 
 def _time(value: Any) -> int | None:

@@ -15,9 +15,11 @@ import msgspec
 from tidewaiter.formats.json_lines import first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
 from tidewaiter.log_source import Opened
-from tidewaiter.log_sources.suricata_eve_records import BUILDERS, Line, Reader
+from tidewaiter.log_sources.suricata_eve.layout import Line, Reader
+from tidewaiter.log_sources.suricata_eve.sessions import BUILDERS
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event
+from tidewaiter.schema.tally import tally
 
 BLOCK = 1 << 18
 
@@ -47,9 +49,10 @@ class Source:
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events of each block of lines. Types that are not used are counted without decoding the line."""
+        account.recognised_as, account.why = self.title, self.recognise(opened.head)
         for block in line_blocks(opened.path, block=BLOCK):
             if events := self._block(block, opened.log_file, account):
-                yield events
+                yield tally(events, account)
 
     def _block(self, block: LineBlock, log_file: str, account: Account) -> list[Event]:
         events: list[Event] = []
@@ -68,10 +71,10 @@ class Source:
                 problem = "line too long" if number - block.number in block.cut else str(error)
                 account.damage_at(f"line {number}", problem)
                 continue
-            if type(event) is str:
+            if isinstance(event, str):
                 account.skip(event)
                 continue
-            events.append(event)  # type: ignore[arg-type]
+            events.append(event)
             parsed += 1
         account.parse(parsed)
         return events

@@ -11,7 +11,9 @@ from typing import Any
 
 from tidewaiter.formats.json_lines import IsoTimes
 from tidewaiter.formats.zeek_tsv import Layout, unescape
+from tidewaiter.schema.event import Event
 
+NAME = "zeek"
 LARGEST = (1 << 63) - 1
 MILLISECONDS = 100_000_000_000
 """Seconds since 1970 stay below this for three thousand years; a larger `ts` counts milliseconds."""
@@ -23,6 +25,7 @@ _FLAGS = {"T": True, "F": False, "true": True, "false": False}
 
 Texts = Sequence[str | None]
 Counts = Sequence[int | None]
+Built = Sequence[Event | None]
 
 
 class Columns:
@@ -165,6 +168,19 @@ def _text(value: Any) -> str | None:
     if isinstance(value, (dict, list)):
         raise ValueError("text expected")
     return str(value)
+
+
+def ends_of(columns: Columns) -> tuple[Sequence[Any], ...]:
+    """Record, time, source address and port, destination address and port, uid."""
+    return (
+        list(map(str, columns.numbers)),
+        columns.times(),
+        columns.texts("id.orig_h"),
+        columns.counts("id.orig_p"),
+        columns.texts("id.resp_h"),
+        columns.counts("id.resp_p"),
+        columns.texts("uid"),
+    )
 
 
 _TIMES = IsoTimes()

@@ -17,10 +17,11 @@ from tidewaiter.formats.json_lines import first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
 from tidewaiter.formats.zeek_tsv import BLOCK, looks_like, record_blocks
 from tidewaiter.log_source import Opened
-from tidewaiter.log_sources.zeek_columns import Columns
-from tidewaiter.log_sources.zeek_events import BUILDERS, log_of
+from tidewaiter.log_sources.zeek.columns import Columns
+from tidewaiter.log_sources.zeek.logs import BUILDERS, log_of
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event
+from tidewaiter.schema.tally import tally
 
 FIRST_YEAR = 946_684_800_000_000
 """Times before the year 2000 count from the start of the capture."""
@@ -51,6 +52,7 @@ class Source:
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events of each block of records. Records of logs that are not used are counted by log name."""
+        account.recognised_as, account.why = self.title, self.recognise(opened.head)
         blocks = self._tsv if looks_like(opened.head) is not None else self._json
         for name, columns in blocks(opened.path, account):
             if name not in BUILDERS:
@@ -58,7 +60,7 @@ class Source:
                 continue
             if events := _events(name, columns, opened.log_file, account):
                 self._note_relative(events[0], account)
-                yield events
+                yield tally(events, account)
 
     def _note_relative(self, event: Event, account: Account) -> None:
         """Say once that the times count from the start of a capture."""
@@ -145,8 +147,8 @@ def _events(name: str, columns: Columns, log_file: str, account: Account) -> lis
         middle = len(columns) // 2
         first = _events(name, columns.part(0, middle), log_file, account)
         return first + _events(name, columns.part(middle, len(columns)), log_file, account)
-    events = [event for event in built if event is not None] if None in built else list(built)
+    events = [event for event in built if event is not None]
     account.parse(len(events))
     if len(events) < len(built):
         account.skip("zeek record without a name asked for", len(built) - len(events))
-    return events  # type: ignore[return-value]
+    return events

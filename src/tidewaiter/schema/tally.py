@@ -1,0 +1,24 @@
+"""Counting events into the account of their input."""
+
+from __future__ import annotations
+
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event
+
+
+def tally(events: list[Event], account: Account) -> list[Event]:
+    """Count a batch by log source and kind, widen the account's span of time, and give the batch back."""
+    if not events:
+        return events
+    kinds = [event.kind for event in events]
+    while kinds:  # nearly always one round: counting is fast, hashing a kind is not
+        kind, before = kinds[0], len(kinds)
+        count = kinds.count(kind)
+        kinds = [other for other in kinds if other is not kind] if count < before else []
+        name = f"{events[0].log_source}:{kind.value}"
+        account.kinds[name] = account.kinds.get(name, 0) + count
+    times = [event.time for event in events]
+    first, last = min(times), max(times)
+    account.first = first if account.first is None else min(first, account.first)
+    account.last = last if account.last is None else max(last, account.last)
+    return events
