@@ -1,0 +1,1 @@
+"""What is seen in single events: one idea per module (analytic.py)."""

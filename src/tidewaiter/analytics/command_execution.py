@@ -47,11 +47,23 @@ class Analytic:
             seen += 1
             if seen > MAX_ACTIONS:
                 return
-            stage = "checked" if action.kind is ActionKind.VERIFY_HASH else "spread" if action.kind is ActionKind.UPLOAD else "commanded"
+            stage = (
+                "checked"
+                if action.kind is ActionKind.VERIFY_HASH
+                else "spread"
+                if action.kind is ActionKind.UPLOAD
+                else "commanded"
+            )
             reasons: tuple[str, ...] = ()
             if [what for what in hiding if what not in _ENCODINGS] or len(hiding) > 1:
                 reasons = ("unfolded",)
-            yield Finding(analytic="command_execution", stage=stage, action=_bounded(action), reasons=reasons, note=", ".join(dict.fromkeys(hiding))[:120])
+            yield Finding(
+                analytic="command_execution",
+                stage=stage,
+                action=_bounded(action),
+                reasons=reasons,
+                note=", ".join(dict.fromkeys(hiding))[:120],
+            )
 
 
 def _text(event: Event) -> str | None:
@@ -119,4 +131,6 @@ def _bounded(action: Action) -> Action:
     """Texts of a sane length: they travel with the row."""
     if all(len(url) <= 2_000 for url in action.urls) and len(action.dest or "") <= 2_000 and len(action.urls) <= 24:
         return action
-    return msgspec.structs.replace(action, urls=tuple(url[:2_000] for url in action.urls[:24]), dest=action.dest[:2_000] if action.dest else None)
+    return msgspec.structs.replace(
+        action, urls=tuple(url[:2_000] for url in action.urls[:24]), dest=action.dest[:2_000] if action.dest else None
+    )

@@ -19,12 +19,22 @@ class Analytic:
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """Those with a source that is not on this machine's disk."""
-        return [bool(event.url) and not (event.url or "").lower().startswith(("file:", "blob:", "data:", "chrome", "about:")) for event in events]
+        return [
+            bool(event.url) and not (event.url or "").lower().startswith(("file:", "blob:", "data:", "chrome", "about:"))
+            for event in events
+        ]
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """One finding per download."""
         url = event.url or ""
         program = (event.process_name or "browser").lower()
         dest = event.file_path
-        action = Action(kind=ActionKind.INGRESS, utility=program, form="history", urls=(url,), dest=dest, confidence=95 if locations.is_url(url) else 70)
+        action = Action(
+            kind=ActionKind.INGRESS,
+            utility=program,
+            form="history",
+            urls=(url,),
+            dest=dest,
+            confidence=95 if locations.is_url(url) else 70,
+        )
         yield Finding(analytic="download_history", stage="landed", action=action, reasons=("browser_download",))

@@ -37,9 +37,16 @@ class Analytic:
         if program in known.web_workers and kind in known.script_types:
             reason = "web_root" if roles.any_part(path, known.web_roots) else "dropped_executable"
             note = event.file_path or ""
-        elif kind not in known.executable_types or program in known.browsers or program in known.runners or program in known.receivers:
+        elif (
+            kind not in known.executable_types
+            or program in known.browsers
+            or program in known.runners
+            or program in known.receivers
+        ):
             return
-        elif program in known.office or roles.any_part((event.process_path or "").replace("\\", "/").lower(), known.open_folders):
+        elif program in known.office or roles.any_part(
+            (event.process_path or "").replace("\\", "/").lower(), known.open_folders
+        ):
             reason = "dropped_executable"
         if reason is None:
             return

@@ -68,7 +68,13 @@ class Analytic:
         if roles.any_part(path, _SYSTEM_OWN):
             return
         action = Action(kind=ActionKind.LATERAL, utility="smb", form="written_by_system", dest=event.file_path, confidence=70)
-        yield Finding(analytic="file_from_network", stage="landed", action=action, reasons=("remote_writer",), note="the file server (System)")
+        yield Finding(
+            analytic="file_from_network",
+            stage="landed",
+            action=action,
+            reasons=("remote_writer",),
+            note="the file server (System)",
+        )
 
     def _received(self, event: Event) -> Iterable[Finding]:
         path = (event.file_path or "").replace("\\", "/").lower()
@@ -88,4 +94,4 @@ _SYSTEM_OWN = (
 
 
 def _is_system(event: Event) -> bool:
-    return event.pid == 4 and event.log_source.startswith("windows") or (event.process_path or "").lower() == "system"
+    return (event.pid == 4 and event.log_source.startswith("windows")) or (event.process_path or "").lower() == "system"

@@ -27,7 +27,9 @@ class Analytic:
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """By access mask and by the name of a file."""
         return [
-            bool((event.access or 0) & WRITE_DATA) and "ipc$" not in (event.service or "").lower() and bool(event.target or event.file_path)
+            bool((event.access or 0) & WRITE_DATA)
+            and "ipc$" not in (event.service or "").lower()
+            and bool(event.target or event.file_path)
             for event in events
         ]
 
@@ -42,5 +44,12 @@ class Analytic:
         reason = "admin_share" if admin else "share_write"
         if kind not in loud:
             reason = "share_write"
-        action = Action(kind=ActionKind.LATERAL, utility="smb", form="share_write", dest=path, confidence=80, techniques=("T1021.002",) if admin else ())
+        action = Action(
+            kind=ActionKind.LATERAL,
+            utility="smb",
+            form="share_write",
+            dest=path,
+            confidence=80,
+            techniques=("T1021.002",) if admin else (),
+        )
         yield Finding(analytic="share_write", stage="landed", action=action, reasons=(reason,), note=event.src_ip or "")

@@ -28,8 +28,15 @@ class Analytic:
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """At most one finding."""
-        if event.dst_port in _NAME_LOOKUP or not event.dst_ip or event.dst_ip.startswith("127.") or event.outcome in ("refused", "failed"):
+        if (
+            event.dst_port in _NAME_LOOKUP
+            or not event.dst_ip
+            or event.dst_ip.startswith("127.")
+            or event.outcome in ("refused", "failed")
+        ):
             return
         place = f"[{event.dst_ip}]" if ":" in event.dst_ip else event.dst_ip
-        action = Action(kind=ActionKind.INGRESS, utility="bash", form="dev_tcp", urls=(f"{place}:{event.dst_port}",), confidence=60)
+        action = Action(
+            kind=ActionKind.INGRESS, utility="bash", form="dev_tcp", urls=(f"{place}:{event.dst_port}",), confidence=60
+        )
         yield Finding(analytic="shell_connection", stage="connected", action=action, reasons=("shell_socket",))

@@ -21,11 +21,19 @@ class Analytic:
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """Those with a source that is not local."""
-        return [bool(event.url) and (locations.is_url(event.url or "") or locations.is_unc(event.url or "")) for event in events]
+        return [
+            bool(event.url) and (locations.is_url(event.url or "") or locations.is_unc(event.url or "")) for event in events
+        ]
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """One finding per job event with a URL."""
         action = Action(
-            kind=ActionKind.INGRESS, utility="bits", form="job", urls=(event.url or "",), dest=event.file_path, confidence=85, techniques=("T1197",)
+            kind=ActionKind.INGRESS,
+            utility="bits",
+            form="job",
+            urls=(event.url or "",),
+            dest=event.file_path,
+            confidence=85,
+            techniques=("T1197",),
         )
         yield Finding(analytic="transfer_job", stage=_STAGE.get(event.outcome or "", "commanded"), action=action)

@@ -1,0 +1,1 @@
+"""Typed, frozen readers of knowledge/."""

@@ -34,6 +34,7 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     script_types: frozenset[str]
     archive_types: frozenset[str]
     document_types: frozenset[str]
+    file_suffixes: frozenset[str]
 
 
 def any_part(path: str, parts: tuple[str, ...]) -> bool:

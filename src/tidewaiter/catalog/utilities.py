@@ -25,14 +25,14 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A table of the file: unknown keys are errors."""
 
 
-class Target(_Table):
+class Target(_Table, frozen=True):
     """One candidate for the destination, used where all of `when` holds."""
 
     value: str
     when: tuple[str, ...] = ()
 
 
-class Form(_Table):
+class Form(_Table, frozen=True):
     """One way of using the program. The first form whose conditions hold and whose sources exist is the reading."""
 
     id: str
@@ -54,7 +54,7 @@ class Form(_Table):
     note: str = ""
 
 
-class Sink(_Table):
+class Sink(_Table, frozen=True):
     """What the program does with content that is piped or handed to it."""
 
     kind: SinkKind
@@ -63,7 +63,7 @@ class Sink(_Table):
     content: tuple[str, ...] = ()  # argument words that may hold the content; empty: standard input, or any argument
 
 
-class Code(_Table):
+class Code(_Table, frozen=True):
     """The program takes a script: in an argument, on standard input or from a file."""
 
     language: str  # bash, cmd, powershell, or a name in knowledge/languages/
@@ -75,7 +75,7 @@ class Code(_Table):
     session: str | None = None  # selector of the peer, for languages of file-transfer sessions
 
 
-class Wrap(_Table):
+class Wrap(_Table, frozen=True):
     """The program starts another one: sudo, timeout, xargs, start ..."""
 
     args: str = "args"  # selector of the inner command's words
@@ -84,7 +84,7 @@ class Wrap(_Table):
     remote: str | None = None  # selector of the host on which the inner command runs
 
 
-class Example(_Table):
+class Example(_Table, frozen=True):
     """A line and what must be read from it. CI proves each."""
 
     command: str
@@ -95,7 +95,7 @@ class Example(_Table):
     runs: bool = False
 
 
-class Utility(_Table):
+class Utility(_Table, frozen=True):
     """One program that carries, checks, runs or wraps."""
 
     name: str

@@ -1,0 +1,1 @@
+"""Findings and the context around them become transfers, host by host."""

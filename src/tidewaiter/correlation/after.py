@@ -6,9 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from tidewaiter.catalog import roles
-from tidewaiter.correlation import claims, keys, words
+from tidewaiter.correlation import claims, words
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import Process
+from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action, ActionKind
 from tidewaiter.schema.event import Event
 
@@ -27,7 +28,7 @@ FILES_PER_TRANSFER = 12
 # ------------------------------------------------------------------------ landed
 def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed: list[Draft], blocked: bool = False) -> None:
     """Find the transfer that a new file belongs to: by its path, by the process that writes it, by the service that acts for it."""
-    path = keys.path_key(event.file_path)
+    path = paths.path_key(event.file_path)
     if not path or roles.any_part(path, fold.roles.own_files):
         return
     draft = fold.by_path.get(path)
@@ -44,7 +45,9 @@ def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed
         return
     for owner in process.lineage(4) if process is not None else ():
         for draft in reversed(owner.drafts[-6:]):
-            if draft.time - 3 * SECOND <= event.time <= draft.time + CARRY_WINDOW and adopt(fold, draft, event, process, blocked):
+            if draft.time - 3 * SECOND <= event.time <= draft.time + CARRY_WINDOW and adopt(
+                fold, draft, event, process, blocked
+            ):
                 return
     if process is not None and process.program in fold.roles.agents:
         _agent_wrote(fold, event, path, blocked)
@@ -60,22 +63,22 @@ def _same_program_again(draft: Draft, event: Event, process: Process | None) -> 
 
 def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, blocked: bool = False) -> bool:
     """Whether a file written by the asking process (or its child) is what it asked for; takes it if so."""
-    path = keys.path_key(event.file_path)
+    path = paths.path_key(event.file_path)
     if not path or roles.any_part(path, fold.roles.own_files):
         return False
     spelled = draft.action.dest
     cwd = draft.process.cwd if draft.process is not None else None
-    if spelled and keys.same_path(spelled, event.file_path, cwd):
+    if spelled and paths.same_path(spelled, event.file_path, cwd):
         draft.in_place = True
         _landed(fold, draft, event, blocked)
         return True
-    names = {keys.base_key(url.split("?", 1)[0]) for url in draft.urls}
+    names = {paths.base_key(url.split("?", 1)[0]) for url in draft.urls}
     if process is not None and process is not draft.process and draft.process is not None:
-        if process.program in fold.roles.runners and draft.action.runs and keys.base_key(path) not in names:
+        if process.program in fold.roles.runners and draft.action.runs and paths.base_key(path) not in names:
             return False  # what a fetched script writes is its doing, not the fetched file
     if spelled and not draft.in_place:
-        inside = path.startswith(keys.path_key(keys.resolve(spelled, cwd)) + "/")
-        if inside or _temporary_name(path, keys.base_key(spelled)):
+        inside = path.startswith(paths.path_key(paths.resolve(spelled, cwd)) + "/")
+        if inside or _temporary_name(path, paths.base_key(spelled)):
             _landed(fold, draft, event, blocked, final=inside)
             return True
         return False
@@ -84,12 +87,12 @@ def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, b
     if draft.landed is None:
         _landed(fold, draft, event, blocked)
         return True
-    if keys.path_key(draft.landed) == path:
+    if paths.path_key(draft.landed) == path:
         _landed(fold, draft, event, blocked)
         return True
     if not draft.urls and not draft.action.runs:
         return _another_file(fold, draft, event)
-    if keys.base_key(path) in names and keys.base_key(draft.landed) not in names:
+    if paths.base_key(path) in names and paths.base_key(draft.landed) not in names:
         draft.landed = None
         _landed(fold, draft, event, blocked)
         return True
@@ -127,14 +130,20 @@ def _agent_wrote(fold: HostFold, event: Event, path: str, blocked: bool) -> None
     for draft in reversed(fold.drafts[-20:]):
         if draft.landed is not None or not draft.urls or not 0 <= event.time - draft.time <= AGENT_WINDOW:
             continue
-        names = {keys.base_key(url.split("?", 1)[0]) for url in draft.urls} | {keys.base_key(draft.action.dest)}
-        if keys.base_key(path) in names or (kind and kind in {roles.file_type(name) for name in names} and kind in fold.roles.executable_types):
+        names = {paths.base_key(url.split("?", 1)[0]) for url in draft.urls} | {paths.base_key(draft.action.dest)}
+        if paths.base_key(path) in names or (
+            kind and kind in {roles.file_type(name) for name in names} and kind in fold.roles.executable_types
+        ):
             _landed(fold, draft, event, blocked)
             return
 
 
 def _landed(fold: HostFold, draft: Draft, event: Event, blocked: bool, final: bool = True) -> None:
-    draft.see("landed", event, f"{'prevented: ' if blocked else ''}{event.process_path or event.process_name or 'a program'} wrote {event.file_path}")
+    draft.see(
+        "landed",
+        event,
+        f"{'prevented: ' if blocked else ''}{event.process_path or event.process_name or 'a program'} wrote {event.file_path}",
+    )
     draft.take_hashes(event)
     if final or draft.landed is None:
         draft.landed = event.file_path
@@ -147,7 +156,7 @@ def _landed(fold: HostFold, draft: Draft, event: Event, blocked: bool, final: bo
 
 def renamed(fold: HostFold, event: Event, process: Process | None) -> None:
     """The content is known under the new name too; the asking process's own rename gives the real destination."""
-    draft = fold.by_path.get(keys.path_key(event.file_old_path))
+    draft = fold.by_path.get(paths.path_key(event.file_old_path))
     if draft is None:
         if process is not None and (process.drafts or any(owner.drafts for owner in process.lineage(3))):
             file_appeared(fold, event, process, [])
@@ -184,11 +193,11 @@ def sent(fold: HostFold, event: Event, action: Action, process: Process | None) 
 
 def find_file(fold: HostFold, spelled: str, cwd: str | None) -> Draft | None:
     """The transfer whose content is at a path as a command spells it."""
-    draft = fold.by_path.get(keys.path_key(keys.resolve(spelled, cwd)))
+    draft = fold.by_path.get(paths.path_key(paths.resolve(spelled, cwd)))
     if draft is not None:
         return draft
-    for draft in reversed(fold.by_base.get(keys.base_key(spelled), [])):
-        if any(keys.same_path(spelled, path, cwd) for path in draft.paths):
+    for draft in reversed(fold.by_base.get(paths.base_key(spelled), [])):
+        if any(paths.same_path(spelled, path, cwd) for path in draft.paths):
             return draft
     return None
 
@@ -196,7 +205,7 @@ def find_file(fold: HostFold, spelled: str, cwd: str | None) -> Draft | None:
 # --------------------------------------------------------------------------- run
 def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]) -> None:
     """A program started: is it, or does it run, unpack or copy, something that was brought in?"""
-    image = keys.path_key(event.process_path)
+    image = paths.path_key(event.process_path)
     draft = fold.by_path.get(image) or _from_opened_archive(fold, image) or fold.by_hash.get(event.sha256 or "")
     if draft is not None and draft not in claimed:
         _ran(draft, event, f"started {event.process_path}")
@@ -224,7 +233,7 @@ def _remember_copy(fold: HostFold, draft: Draft, program: str, arguments: list[s
         return
     target = arguments[-1]
     if not target.startswith("-"):
-        fold.know(draft, keys.resolve(target, cwd))
+        fold.know(draft, paths.resolve(target, cwd))
 
 
 def _from_opened_archive(fold: HostFold, image: str) -> Draft | None:
@@ -240,7 +249,7 @@ def _by_stem(fold: HostFold, word: str) -> Draft | None:
     r"""`rundll32 C:\x\name,#1` leaves the extension out."""
     if roles.file_type(word):
         return None
-    return fold.by_path.get(keys.path_key(word) + ".dll") or fold.by_path.get(keys.path_key(word) + ".exe")
+    return fold.by_path.get(paths.path_key(word) + ".dll") or fold.by_path.get(paths.path_key(word) + ".exe")
 
 
 def _ran(draft: Draft, event: Event, text: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 
-from tidewaiter.correlation import keys
+from tidewaiter.catalog.roles import program_name
 from tidewaiter.correlation.draft import Draft
-from tidewaiter.reading import locations
+from tidewaiter.reading import locations, paths
+from tidewaiter.schema import moments
 from tidewaiter.schema.action import ActionKind
+from tidewaiter.schema.case import Case
 from tidewaiter.schema.transfer import (
     STAGES,
     Device,
@@ -34,18 +36,16 @@ _SHOWN_BY: dict[str, frozenset[str]] = {
 }
 """Which kinds of event show a stage: a host whose logs hold none of them cannot show it."""
 
-_LOCAL = re.compile(r"^(?:127\.|::1$|localhost$|0\.0\.0\.0$)", re.I)
 
-
-def assemble(draft: Draft, kinds: set[str], host_name: str | None) -> Transfer:
-    """The transfer that a draft amounts to, without score and reasons."""
+def assemble(draft: Draft, kinds: set[str], host_name: str | None) -> Case:
+    """The transfer that a draft amounts to, without score and reasons, and the facts to judge it by."""
     action = draft.action
     origin = _origin(draft)
     stages: dict[str, StageRecord] = {}
     for stage in STAGES:
         seen = draft.stages.get(stage)
         if seen is not None:
-            stages[stage] = StageRecord(state="seen", time=keys.render_time(seen[0]), evidence=sorted(seen[1]))
+            stages[stage] = StageRecord(state="seen", time=moments.render_time(seen[0]), evidence=sorted(seen[1]))
         else:
             state: State = "not_seen" if kinds & _SHOWN_BY[stage] else "not_visible"
             stages[stage] = StageRecord(state=state)
@@ -54,7 +54,7 @@ def assemble(draft: Draft, kinds: set[str], host_name: str | None) -> Transfer:
     name = _name(draft)
     transfer = Transfer(
         id="",
-        time=keys.render_time(draft.time),
+        time=moments.render_time(draft.time),
         device=Device(hostname=_device(draft, host_name), ip=None),
         user=draft.user,
         utility=action.utility,
@@ -73,25 +73,48 @@ def assemble(draft: Draft, kinds: set[str], host_name: str | None) -> Transfer:
         stages=stages,
         outcome=_outcome(draft),
         evidence=[
-            EvidenceRow(log_file=row.log_file, record=row.record, time=keys.render_time(row.time), log_source=row.log_source, summary=row.summary)
+            EvidenceRow(
+                log_file=row.log_file,
+                record=row.record,
+                time=moments.render_time(row.time),
+                log_source=row.log_source,
+                summary=row.summary,
+            )
             for row in draft.evidence
         ],
     )
     transfer.id = _identity(draft)
-    return transfer
+    ancestors = process.lineage(4)[1:] if process else []
+    return Case(
+        transfer=transfer,
+        action=action,
+        analytic=draft.analytic,
+        urls=tuple(draft.urls),
+        dest=draft.dest,
+        program=process.program if process else "",
+        original_name=process.original_name if process else None,
+        ancestors=tuple(one.program for one in ancestors) or ((program_name(process.parent_path),) if process else ()),
+        marks=dict(draft.marks),
+        failed=draft.outcome == "failed",
+    )
 
 
 def _identity(draft: Draft) -> str:
     """Stable over runs and engines: what, where, when; never a path of the evidence."""
-    parts = [draft.host if not draft.host.startswith("file:") else "", str(draft.time), draft.action.utility, *sorted(draft.url_keys)]
-    parts += [keys.path_key(draft.dest), draft.analytic, str(draft.process.pid if draft.process else "")]
+    parts = [
+        draft.host if not draft.host.startswith("file:") else "",
+        str(draft.time),
+        draft.action.utility,
+        *sorted(draft.url_keys),
+    ]
+    parts += [paths.path_key(draft.dest), draft.analytic, str(draft.process.pid if draft.process else "")]
     return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def _device(draft: Draft, host_name: str | None) -> str | None:
     if draft.action.kind is ActionKind.LATERAL and draft.analytic == "command_execution":
         remote = draft.action.remote or (draft.action.dest if locations.is_unc(draft.action.dest or "") else None)
-        target = locations.host_of(remote) if remote and not keys.is_address(remote) else remote
+        target = locations.host_of(remote) if remote and not paths.is_address(remote) else remote
         if target and not re.fullmatch(r"[$%].*", target):
             return target
     if host_name is not None:
@@ -101,7 +124,7 @@ def _device(draft: Draft, host_name: str | None) -> str | None:
 
 def _origin(draft: Draft) -> Origin:
     url = draft.urls[0] if draft.urls else None
-    host, port = keys.endpoint(url) if url else (None, None)
+    host, port = paths.endpoint(url) if url else (None, None)
     path = None
     if url and "://" in url:
         path = re.sub(r"^[a-z][\w+.-]*:/+[^/?#]*", "", url, flags=re.I).split("#")[0] or None
@@ -110,11 +133,11 @@ def _origin(draft: Draft) -> Origin:
     elif url and ":" in url and host:
         path = url.split(":", 1)[1] if not url.rsplit(":", 1)[1].isdigit() else None
     address = draft.src_ip
-    if keys.is_address(host):
+    if paths.is_address(host):
         address = address or host
     return Origin(
         url=url,
-        hostname=host if host and not keys.is_address(host) else draft.src_host,
+        hostname=host if host and not paths.is_address(host) else draft.src_host,
         ip=address,
         port=draft.src_port or port,
         path=path,
@@ -154,8 +177,3 @@ def _outcome(draft: Draft) -> Outcome:
         return "completed"
     connected = "connected" in draft.stages and ran
     return "completed" if connected and draft.action.in_memory else "attempted"
-
-
-def is_local(text: str | None) -> bool:
-    """Whether an address or name is this very machine."""
-    return bool(text) and bool(_LOCAL.match(text or ""))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tidewaiter.correlation import keys
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import Process
+from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action, ActionKind
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.finding import Finding
@@ -35,21 +35,23 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
     action = finding.action
     if action is None:
         raise ValueError("a claim needs an action")
-    draft = _existing(fold, event, finding, action, process)
+    draft = _existing(fold, event, action, process)
     if draft is None:
-        draft = Draft(fold.host, event.time, action, process, finding.analytic, user=event.user or (process.user if process else None))
+        draft = Draft(
+            fold.host, event.time, action, process, finding.analytic, user=event.user or (process.user if process else None)
+        )
         draft.add_urls(action.urls)
         fold.drafts.append(draft)
         draft.see(finding.stage, event, summary(event))
         _look_back(fold, draft, process)
     else:
         draft.see(finding.stage, event, summary(event))
-        _strengthen(fold, draft, action, process, finding)
+        _strengthen(draft, action, process, finding)
     if process is not None and draft not in process.drafts:
         process.drafts.append(draft)
     _fill(draft, event, finding, action)
     if action.dest:
-        fold.know(draft, keys.resolve(action.dest, event.cwd or (process.cwd if process else None)))
+        fold.know(draft, paths.resolve(action.dest, event.cwd or (process.cwd if process else None)))
     if action.runs and draft.outcome not in ("blocked", "failed"):
         draft.see("run", event, summary(event))
     return draft
@@ -57,7 +59,16 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
 
 def summary(event: Event) -> str:
     """One line about an event for people."""
-    text = event.command_line or event.content or event.url or event.file_path or event.target or event.dst_host or event.dst_ip or ""
+    text = (
+        event.command_line
+        or event.content
+        or event.url
+        or event.file_path
+        or event.target
+        or event.dst_host
+        or event.dst_ip
+        or ""
+    )
     text = " ".join(text.split())
     return f"{event.kind.value}: {text}"[:400]
 
@@ -67,7 +78,13 @@ def _fill(draft: Draft, event: Event, finding: Finding, action: Action) -> None:
         draft.mark(reason, finding.note)
     draft.notes.update(action.notes)
     draft.user = draft.user or event.user
-    if event.kind in (EventKind.FILE_CREATE, EventKind.FILE_STREAM, EventKind.DOWNLOAD, EventKind.SHARE_ACCESS, EventKind.FILE_BLOCKED):
+    if event.kind in (
+        EventKind.FILE_CREATE,
+        EventKind.FILE_STREAM,
+        EventKind.DOWNLOAD,
+        EventKind.SHARE_ACCESS,
+        EventKind.FILE_BLOCKED,
+    ):
         draft.take_hashes(event)
         draft.landed = draft.landed or event.file_path
     if event.src_ip and event.kind in (EventKind.SHARE_ACCESS, EventKind.FILE_CREATE):
@@ -82,8 +99,8 @@ def _fill(draft: Draft, event: Event, finding: Finding, action: Action) -> None:
         draft.mark("detected", event.target or "")
 
 
-def _existing(fold: HostFold, event: Event, finding: Finding, action: Action, process: Process | None) -> Draft | None:
-    wanted = keys.url_keys(action.urls)
+def _existing(fold: HostFold, event: Event, action: Action, process: Process | None) -> Draft | None:
+    wanted = paths.url_keys(action.urls)
     lineage = set(map(id, process.lineage())) if process is not None else set()
     for draft in reversed(fold.drafts[-400:]):
         distance = abs(event.time - draft.last)
@@ -93,7 +110,7 @@ def _existing(fold: HostFold, event: Event, finding: Finding, action: Action, pr
         if shared and _ties(draft, event, process, lineage, distance):
             return draft
         if not wanted or not draft.url_keys:
-            if _same_landing(draft, event, action, finding, process, lineage, distance):
+            if _same_landing(draft, event, action, process, lineage, distance):
                 return draft
         elif not shared and _refines(draft, action, process, lineage, distance):
             return draft
@@ -116,24 +133,30 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
 
 
 def _same_landing(
-    draft: Draft, event: Event, action: Action, finding: Finding, process: Process | None, lineage: set[int], distance: int
+    draft: Draft, event: Event, action: Action, process: Process | None, lineage: set[int], distance: int
 ) -> bool:
     """Findings without a URL join by the path that they write, close in time."""
     path = event.file_path or action.dest
     if not path:
         related = process is not None and draft.process is not None and id(draft.process) in lineage
-        return related and distance <= LINEAGE_WINDOW and draft.action.utility == action.utility and not draft.url_keys and not draft.landed
+        return (
+            related
+            and distance <= LINEAGE_WINDOW
+            and draft.action.utility == action.utility
+            and not draft.url_keys
+            and not draft.landed
+        )
     if event.kind in (EventKind.FILE_CREATE, EventKind.FILE_BLOCKED, EventKind.SHARE_ACCESS, EventKind.FILE_STREAM):
         if distance > SAME_FILE_WINDOW:
             return False
-        if keys.path_key(path) in draft.paths:
+        if paths.path_key(path) in draft.paths:
             return True
         if event.kind is EventKind.SHARE_ACCESS or draft.analytic == "share_write":
-            left, right = keys.path_key(path), keys.path_key(draft.landed or draft.action.dest)
+            left, right = paths.path_key(path), paths.path_key(draft.landed or draft.action.dest)
             return bool(left and right) and (left.endswith(right) or right.endswith(left) or _share_tail(left, right))
         return False
     related = process is not None and draft.process is not None and id(draft.process) in lineage
-    return related and distance <= LINEAGE_WINDOW and keys.same_path(action.dest, draft.dest)
+    return related and distance <= LINEAGE_WINDOW and paths.same_path(action.dest, draft.dest)
 
 
 def _share_tail(left: str, right: str) -> bool:
@@ -147,10 +170,10 @@ def _refines(draft: Draft, action: Action, process: Process | None, lineage: set
     """A child that spells the source otherwise (`ssh` under `scp`) but writes the same file is the same act."""
     if process is None or draft.process is None or id(draft.process) not in lineage or process is draft.process:
         return False
-    return distance <= LINEAGE_WINDOW and bool(action.dest) and keys.same_path(action.dest, draft.dest)
+    return distance <= LINEAGE_WINDOW and bool(action.dest) and paths.same_path(action.dest, draft.dest)
 
 
-def _strengthen(fold: HostFold, draft: Draft, action: Action, process: Process | None, finding: Finding) -> None:
+def _strengthen(draft: Draft, action: Action, process: Process | None, finding: Finding) -> None:
     draft.add_urls(action.urls)
     before = draft.action
     if process is not None and (draft.process is None or draft.process in process.lineage()[1:]):
@@ -179,7 +202,7 @@ def _look_back(fold: HostFold, draft: Draft, process: Process | None) -> None:
                 after.adopt(fold, draft, event, owner)
 
 
-def connected(fold: HostFold, event: Event, process: Process) -> None:
+def connected(event: Event, process: Process) -> None:
     """Attach a connection to the transfers of its process or of those that started it."""
     for owner in process.lineage(5):
         for draft in reversed(owner.drafts[-8:]):
@@ -193,9 +216,9 @@ def attach_connection(draft: Draft, event: Event) -> bool:
         return False
     if event.dst_port in (53, 5353, 137, 5355) and not any(f":{event.dst_port}" in url for url in draft.urls):
         return False
-    hosts = [keys.endpoint(url) for url in draft.urls]
+    hosts = [paths.endpoint(url) for url in draft.urls]
     ports = {port for _, port in hosts if port is not None}
-    addresses = {host for host, _ in hosts if keys.is_address(host)}
+    addresses = {host for host, _ in hosts if paths.is_address(host)}
     if ports and event.dst_port is not None and event.dst_port not in ports and not addresses & {event.dst_ip}:
         return False
     if addresses and len(addresses) == len(hosts) and event.dst_ip not in addresses:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tidewaiter.correlation import keys
+from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.finding import Evidence
@@ -68,7 +68,15 @@ class Draft:
                 return index
         if len(self.evidence) >= EVIDENCE_KEPT:
             return None
-        self.evidence.append(Evidence(log_file=event.log_file, record=event.record, time=event.time, log_source=event.log_source, summary=summary[:400]))
+        self.evidence.append(
+            Evidence(
+                log_file=event.log_file,
+                record=event.record,
+                time=event.time,
+                log_source=event.log_source,
+                summary=summary[:400],
+            )
+        )
         return len(self.evidence) - 1
 
     def mark(self, reason: str, detail: str = "") -> None:
@@ -80,7 +88,7 @@ class Draft:
         for url in urls:
             if url not in self.urls:
                 self.urls.append(url)
-        self.url_keys = keys.url_keys(self.urls)
+        self.url_keys = paths.url_keys(self.urls)
 
     def take_hashes(self, event: Event) -> None:
         """Hashes and size as an event gives them."""

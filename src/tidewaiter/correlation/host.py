@@ -10,9 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog import roles
-from tidewaiter.correlation import after, claims, keys
+from tidewaiter.correlation import after, claims
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import RECENT, Process, Processes
+from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.finding import Finding
@@ -98,7 +99,7 @@ class HostFold:
 
     def know(self, draft: Draft, path: str | None) -> None:
         """The transfer's content is (also) at this path."""
-        key = keys.path_key(path)
+        key = paths.path_key(path)
         if not key:
             return
         draft.paths.add(key)
@@ -125,7 +126,7 @@ class HostFold:
             return
         process.connections.append(event)
         del process.connections[:-RECENT]
-        claims.connected(self, event, process)
+        claims.connected(event, process)
 
     def on_file(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
         """A file appeared: it may be what somebody asked for."""
@@ -134,28 +135,28 @@ class HostFold:
             del process.files[:-RECENT]
         after.file_appeared(self, event, process, claimed)
 
-    def on_rename(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    def on_rename(self, event: Event, process: Process | None, _claimed: list[Draft]) -> None:
         """A file got another name: the transfer is known under both."""
         after.renamed(self, event, process)
 
-    def on_stream(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    def on_stream(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """A stream of a file: its hash, or where the browser says it came from."""
-        draft = self.by_path.get(keys.path_key(event.file_path))
+        draft = self.by_path.get(paths.path_key(event.file_path))
         if draft is not None and draft not in claimed:
             draft.take_hashes(event)
             draft.see("landed", event, f"stream {event.target or ''} of {event.file_path}")
 
-    def on_load(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    def on_load(self, event: Event, _process: Process | None, _claimed: list[Draft]) -> None:
         """A library or module was loaded."""
-        draft = self.by_path.get(keys.path_key(event.file_path))
+        draft = self.by_path.get(paths.path_key(event.file_path))
         if draft is not None and draft.time <= event.time + 2_000_000:
             draft.see("run", event, f"{event.process_path or 'the kernel'} loaded {event.file_path}")
 
-    def on_service(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    def on_service(self, event: Event, _process: Process | None, _claimed: list[Draft]) -> None:
         """A service was installed: its program may be a transfer."""
         after.service(self, event)
 
-    def on_detection(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    def on_detection(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """Another product judged a file or a command line."""
         after.detected(self, event, claimed)
 

@@ -101,7 +101,9 @@ class Processes:
         fresh.parent_path = event.parent_path
         fresh.parent = self._find(event.parent_key, event.parent_pid)
         if fresh.parent is None and (event.parent_key or event.parent_pid is not None):
-            fresh.parent = Process(event.parent_pid, event.parent_key, event.parent_path, command_line=event.parent_command_line)
+            fresh.parent = Process(
+                event.parent_pid, event.parent_key, event.parent_path, command_line=event.parent_command_line
+            )
             self._keep(fresh.parent)
         if known is not None and known.seen_start is False and not known.drafts and event.process_key == known.key:
             fresh.files, fresh.connections = known.files, known.connections  # its acts were logged before its start

@@ -8,8 +8,12 @@ from tidewaiter.schema.event import Event
 
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
 _CODE_OPTIONS = frozenset({"-c", "-e", "-command", "-encodedcommand", "-enc", "-ec", "-m", "--eval", "-r"})
-_VALUE_OPTIONS = frozenset({"-w", "-windowstyle", "-ep", "-ex", "-exec", "-executionpolicy", "-version", "-o", "--rcfile", "-jar"})
-_DLL_RUNNERS = frozenset({"rundll32", "regsvr32", "regasm", "regsvcs", "installutil", "msbuild", "odbcconf", "control", "cmstp"})
+_VALUE_OPTIONS = frozenset(
+    {"-w", "-windowstyle", "-ep", "-ex", "-exec", "-executionpolicy", "-version", "-o", "--rcfile", "-jar"}
+)
+_DLL_RUNNERS = frozenset(
+    {"rundll32", "regsvr32", "regasm", "regsvcs", "installutil", "msbuild", "odbcconf", "control", "cmstp"}
+)
 
 
 def split(text: str) -> list[str]:
@@ -27,13 +31,28 @@ def arguments(event: Event) -> list[str]:
 def run_by(program: str, words: list[str]) -> list[str]:
     """The words that a runner runs: its script argument, or every word for programs that load libraries and for cmd."""
     rest = words[1:]
-    if program in _DLL_RUNNERS or program in ("msiexec", "cmd", "start", "explorer", "powershell", "pwsh", "mshta", "wscript", "cscript", "hh"):
+    if program in _DLL_RUNNERS or program in (
+        "msiexec",
+        "cmd",
+        "start",
+        "explorer",
+        "powershell",
+        "pwsh",
+        "mshta",
+        "wscript",
+        "cscript",
+        "hh",
+    ):
         found: list[str] = []
         for word in rest[:40]:
             found.append(word)
             found.extend(part for part in re.split(r"[,;&|=()]|(?<=[/-]i):", word) if part and part != word)
         if program == "cmd":
-            return [word for word in found if not re.search(r"(?i)\b(?:del|copy|type|move|certutil|echo|dir|attrib|icacls)\b", " ".join(words[:6]))]
+            return [
+                word
+                for word in found
+                if not re.search(r"(?i)\b(?:del|copy|type|move|certutil|echo|dir|attrib|icacls)\b", " ".join(words[:6]))
+            ]
         return [re.sub(r"^[.&]?[\\/]*(?=\w:)", "", word) for word in found]
     skip = False
     for word in rest:

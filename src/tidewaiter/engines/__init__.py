@@ -1,0 +1,1 @@
+"""Drive the one pipeline; add no logic to it."""

@@ -109,7 +109,7 @@ class ScanResult:
                 return False
         if options.since is None and options.until is None:
             return True
-        from tidewaiter.correlation.keys import parse_time
+        from tidewaiter.schema.moments import parse_time
 
         moment = parse_time(transfer.time) if transfer.time else None
         if moment is None:
@@ -179,7 +179,9 @@ def scan(
 
 def _nothing(paths: Sequence[str], unreadable: Sequence[Unreadable]) -> str:
     first = f" ({unreadable[0].log_file}: {unreadable[0].problem})" if unreadable else ""
-    return f"nothing readable in {', '.join(paths)}{first}: give EVTX, JSON, auditd, Zeek or Suricata logs, or an archive of them"
+    return (
+        f"nothing readable in {', '.join(paths)}{first}: give EVTX, JSON, auditd, Zeek or Suricata logs, or an archive of them"
+    )
 
 
 def _read_all(
@@ -194,7 +196,7 @@ def _read_all(
     number, done = len(workers), 0
     try:
         while waiting or any(worker.item for worker in workers):
-            for position, worker in enumerate(workers):
+            for worker in workers:
                 if worker.item is None and waiting:
                     worker.give(waiting.pop())
             ready = wait([worker.pipe for worker in workers if worker.item], timeout=1.0)

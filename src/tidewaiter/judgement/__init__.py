@@ -1,0 +1,1 @@
+"""Score, severity, confidence and reasons."""

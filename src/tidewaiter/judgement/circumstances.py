@@ -7,77 +7,72 @@ import re
 from collections.abc import Iterator
 
 from tidewaiter.catalog import places, roles
-from tidewaiter.correlation import keys
-from tidewaiter.correlation.assemble import is_local
-from tidewaiter.correlation.draft import Draft
+from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
-from tidewaiter.schema.transfer import Transfer
+from tidewaiter.schema.case import Case
 
 _USUAL_PORTS = frozenset({80, 443, 21, 22, 445, 139, 20, 69, 79, 873, 8080, 8443, 53, 3128})
-_HIDDEN = re.compile(r"(?i)-w(?:indowstyle)?\s+(?:h|1\b)|-ep?\s+bypass|-exec\w*\s+(?:bypass|unrestricted)|-ex\w*\s+bypass|-noni\b")
+_LOCAL = re.compile(r"^(?:127\.|::1$|localhost$|0\.0\.0\.0$)", re.I)
+_HIDDEN = re.compile(
+    r"(?i)-w(?:indowstyle)?\s+(?:h|1\b)|-ep?\s+bypass|-exec\w*\s+(?:bypass|unrestricted)|-ex\w*\s+bypass|-noni\b"
+)
 _ENCODED = re.compile(r"(?i)\s[-/–—]e(?:nc?|ncod\w*|c)?\s+[A-Za-z0-9+/=]{24,}")
 
 Circumstance = tuple[str, str]
 """Reason id and detail."""
 
 
-def circumstances(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
+def circumstances(case: Case) -> Iterator[Circumstance]:
     """Every circumstance that holds, each once."""
     found: dict[str, str] = {}
-    for group in (_command(draft, transfer), _source(draft, transfer), _landing(draft, transfer), _around(draft, transfer), _later(draft)):
+    for group in (_command(case), _source(case), _landing(case), _around(case), _later(case)):
         for reason, detail in group:
             found.setdefault(reason, detail)
     yield from found.items()
 
 
-def _program(draft: Draft) -> str:
-    process = draft.process
-    return process.program if process is not None else ""
-
-
-def _command(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
-    action = draft.action
-    if draft.analytic == "command_execution":
-        yield ("lateral_command", transfer.device.hostname or "") if action.kind is ActionKind.LATERAL else ("asked", "")
+def _command(case: Case) -> Iterator[Circumstance]:
+    action = case.action
+    if case.analytic == "command_execution":
+        yield ("lateral_command", case.transfer.device.hostname or "") if action.kind is ActionKind.LATERAL else ("asked", "")
         if action.form in ("dev_tcp", "run_from_share") or action.utility in roles.load().unusual:
             yield "utility_unusual", action.utility
     if action.runs:
         yield "runs_at_once", ""
     if action.in_memory:
         yield "in_memory", ""
-    line = transfer.process.command_line or ""
+    line = case.transfer.process.command_line or ""
     if _ENCODED.search(line):
         yield "encoded_command", ""
     if _HIDDEN.search(line):
         yield "hidden_window", ""
-    process = draft.process
-    if process is not None and process.original_name and draft.analytic == "command_execution":
-        original = process.original_name.lower().removesuffix(".exe").removesuffix(".mui")
-        if original not in ("", "?", "-") and process.program and original != process.program and action.utility not in process.program:
-            yield "renamed_program", f"{process.original_name} runs as {process.program}"
+    if case.original_name and case.analytic == "command_execution":
+        original = case.original_name.lower().removesuffix(".mui").removesuffix(".exe")
+        if original not in ("", "?", "-") and case.program and original != case.program and action.utility not in case.program:
+            yield "renamed_program", f"{case.original_name} runs as {case.program}"
     if action.utility in roles.load().package_tools:
         yield "package_manager", ""
 
 
-def _source(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
+def _source(case: Case) -> Iterator[Circumstance]:
     place = places.load()
-    src = transfer.src
-    hosts = {host for host, _ in map(keys.endpoint, draft.urls) if host} or ({src.hostname} if src.hostname else set())
-    addresses = [host for host in hosts if keys.is_address(host)] or ([src.ip] if src.ip and not hosts else [])
-    if src.ip and is_local(src.ip) or any(is_local(host) for host in hosts):
+    src = case.transfer.src
+    hosts = {host for host, _ in map(paths.endpoint, case.urls) if host} or ({src.hostname} if src.hostname else set())
+    addresses = [host for host in hosts if paths.is_address(host)] or ([src.ip] if src.ip and not hosts else [])
+    if (src.ip and _is_local(src.ip)) or any(_is_local(host) for host in hosts):
         yield "loopback", ""
     for address in addresses[:1]:
-        if address and draft.action.kind is not ActionKind.LATERAL and not is_local(address):
+        if address and case.action.kind is not ActionKind.LATERAL and not _is_local(address):
             yield "bare_address", address
             if _inside(address):
                 yield "inside_source", ""
     port = src.port
-    if port and port not in _USUAL_PORTS and draft.urls:
+    if port and port not in _USUAL_PORTS and case.urls:
         yield "odd_port", str(port)
-    if any(url.lower().startswith(("http://", "ftp://", "tftp://")) for url in draft.urls):
+    if any(url.lower().startswith(("http://", "ftp://", "tftp://")) for url in case.urls):
         yield "cleartext", ""
     for host in hosts:
-        updater = place.updater_of(host, _program(draft)) or place.updater_of(host, draft.action.utility)
+        updater = place.updater_of(host, case.program) or place.updater_of(host, case.action.utility)
         if updater is not None:
             yield "known_updater", updater
         hosting = places.below(host, place.hosting)
@@ -85,8 +80,13 @@ def _source(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
             yield "hosting_service", hosting
         elif places.below(host, place.distributors):
             yield "known_source", host
-    if draft.action.utility in ("nc", "ncat", "socat", "bash") and draft.action.kind is not ActionKind.LATERAL:
+    if case.action.utility in ("nc", "ncat", "socat", "bash") and case.action.kind is not ActionKind.LATERAL:
         yield "raw_socket", ""
+
+
+def _is_local(text: str | None) -> bool:
+    """Whether an address or name is this very machine."""
+    return bool(text) and bool(_LOCAL.match(text or ""))
 
 
 def _inside(address: str) -> bool:
@@ -96,11 +96,11 @@ def _inside(address: str) -> bool:
         return False
 
 
-def _landing(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
+def _landing(case: Case) -> Iterator[Circumstance]:
     kinds = roles.load()
-    path = keys.path_key(draft.dest)
+    path = paths.path_key(case.dest)
     base = path.rsplit("/", 1)[-1]
-    names = [name for name in (base, keys.base_key(draft.urls[0].split("?", 1)[0]) if draft.urls else "") if name]
+    names = [name for name in (base, paths.base_key(case.urls[0].split("?", 1)[0]) if case.urls else "") if name]
     types = [roles.file_type(name) for name in names]
     if any(kind in kinds.executable_types for kind in types):
         yield "executable_type", next(name for name in names if roles.file_type(name) in kinds.executable_types)
@@ -116,47 +116,45 @@ def _landing(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
         loud = kinds.executable_types | kinds.script_types
         if (types[0] in loud) != (types[1] in loud):
             yield "disguised_type", f"{names[1]} becomes {names[0]}"
-    if not path:
-        return
+    if path:
+        yield from _folder(case, path, types[0] if types else "")
+
+
+def _folder(case: Case, path: str, kind: str) -> Iterator[Circumstance]:
+    kinds = roles.load()
+    base = path.rsplit("/", 1)[-1]
     if roles.any_part(f"/{path}", kinds.open_folders):
-        yield "open_folder", draft.dest or ""
+        yield "open_folder", case.dest or ""
     if base.startswith(".") and len(base) > 1:
         yield "hidden_name", base
     if roles.any_part(path, kinds.startup_folders):
-        yield "startup_folder", draft.dest or ""
-    if roles.any_part(path, kinds.web_roots) and types and types[0] in kinds.script_types:
-        yield "web_root", draft.dest or ""
+        yield "startup_folder", case.dest or ""
+    if roles.any_part(path, kinds.web_roots) and kind in kinds.script_types:
+        yield "web_root", case.dest or ""
     if re.match(r"^(?:c:|%windir%|%systemroot%)(?:/windows)?/(?:system32|syswow64)/|^c:/windows/[^/]+$", path):
-        yield "system_folder", draft.dest or ""
-    if re.match(r"^(?:[a-z]:|%)?[^:]*:[^:/]+$", re.sub(r"^[a-z]:", "", path)) and "\\" in (draft.dest or ""):
-        yield "alternate_stream", draft.dest or ""
+        yield "system_folder", case.dest or ""
+    if re.match(r"^(?:[a-z]:|%)?[^:]*:[^:/]+$", re.sub(r"^[a-z]:", "", path)) and "\\" in (case.dest or ""):
+        yield "alternate_stream", case.dest or ""
 
 
-def _around(draft: Draft, transfer: Transfer) -> Iterator[Circumstance]:
+def _around(case: Case) -> Iterator[Circumstance]:
     kinds = roles.load()
-    process = draft.process
-    if process is None:
-        return
-    ancestors = process.lineage(4)[1:]
-    names = [ancestor.program for ancestor in ancestors] or [roles.program_name(process.parent_path)]
-    for name in names:
+    for name in case.ancestors:
         if name in kinds.office:
             yield "office_parent", name
         elif name in kinds.web_workers - {"node", "java"}:
             yield "web_parent", name
         elif name in ("wscript", "cscript", "mshta", "hh"):
             yield "script_parent", name
-    if draft.analytic in ("file_from_network", "download_history") and (process.program in kinds.browsers):
+    if case.analytic in ("file_from_network", "download_history") and case.program in kinds.browsers:
         yield "browser_download", ""
 
 
-def _later(draft: Draft) -> Iterator[Circumstance]:
-    if draft.outcome == "failed":
+def _later(case: Case) -> Iterator[Circumstance]:
+    if case.failed:
         yield "failed", ""
-    if draft.outcome == "blocked":
+    if case.transfer.outcome == "blocked":
         yield "blocked", ""
-    if "checked" in draft.stages:
+    if case.transfer.stages["checked"].state == "seen":
         yield "checked_after", ""
-    if draft.steps:
-        yield "unfolded", draft.marks.get("unfolded", "")
-    yield from draft.marks.items()
+    yield from case.marks.items()

@@ -1,0 +1,1 @@
+"""Raw records to events, one log source per file. Parsers never judge."""

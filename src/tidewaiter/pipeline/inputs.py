@@ -84,7 +84,7 @@ def iterate_inputs(paths: Sequence[str], limits: InputLimits, work_dir: Path) ->
         yield from open_item(item, limits, work_dir)
 
 
-def plan(paths: Sequence[str], limits: InputLimits) -> list[WorkItem]:  # noqa: ARG001 - bounds on walking may come
+def plan(paths: Sequence[str], limits: InputLimits) -> list[WorkItem]:  # noqa: ARG001 - kept for bounds on walking
     """The top-level files under `paths`, in a fixed order, each real file once. Nothing is opened."""
     walk = _Walk(paths)
     for path in paths:

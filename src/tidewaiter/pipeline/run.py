@@ -9,6 +9,8 @@ import msgspec
 
 from tidewaiter import analytic, log_source
 from tidewaiter.correlation import keys
+from tidewaiter.correlation.assemble import assemble
+from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.errors import InputError
 from tidewaiter.judgement.judge import Judge
@@ -17,6 +19,7 @@ from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
 from tidewaiter.pipeline.rows import Row
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.transfer import Transfer
 
@@ -64,9 +67,7 @@ class ItemReader:
         recognised = inputs.recognise(opened)
         if recognised is None or recognised.family == "not_read":
             problem = recognised.why if recognised else "no log source knows this content"
-            result.unreadable.append(
-                Unreadable(log_file=opened.log_file, place="file", problem=problem, kind="unrecognised")
-            )
+            result.unreadable.append(Unreadable(log_file=opened.log_file, place="file", problem=problem, kind="unrecognised"))
             return
         account = Account(log_file=opened.log_file, recognised_as=recognised.name, why=recognised.why, bytes=opened.size)
         result.accounts.append(account)
@@ -123,8 +124,13 @@ def correlate(
     for row in rows.merge(list(runs), work_dir):
         if fold is None or fold.host != row.host:
             if fold is not None:
-                yield from judge.all(fold.finish(), fold.view)
+                yield from judge.all(_cases(fold, fold.finish()))
             fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
-        yield from judge.all(fold.step([(row.event, row.findings)], watermark=row.time), fold.view)
+        yield from judge.all(_cases(fold, fold.step([(row.event, row.findings)], watermark=row.time)))
     if fold is not None:
-        yield from judge.all(fold.finish(), fold.view)
+        yield from judge.all(_cases(fold, fold.finish()))
+
+
+def _cases(fold: HostFold, drafts: Iterable[Draft]) -> Iterator[Case]:
+    for draft in drafts:
+        yield assemble(draft, fold.view.kinds, fold.view.name)

@@ -313,7 +313,7 @@ class Follower:
             return []
         runs = form.runs or bool(form.runs_when and view.all_hold(form.runs_when))
         out: list[Fetch] = []
-        grouped = {dest for dest in match.dests}
+        grouped = set(match.dests)
         pairs = [(match.sources, match.dests[0] if match.dests else None)]
         if len(grouped) > 1:
             pairs = [([source], dest) for source, dest in zip(match.sources, match.dests, strict=False)]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from urllib.parse import unquote
+
+from tidewaiter.catalog import roles
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]{1,30}:/{1,3}[^\s]", re.I)
 _UNC = re.compile(r"^(\\\\|//)(?![?.][\\/])[^\\/\s]+[\\/]", re.I)
@@ -12,17 +15,20 @@ _SCP = re.compile(r"^(?:[^\s@/\\:]+@)?(?:\[[0-9a-f:.]+\]|[^\s@/\\:\[\]=,;|<>()'\
 _SCP_ANY_HOST = re.compile(r"^[^\s@/\\:]+@[^\s@/\\:]+:", re.I)
 _RSYNC_MODULE = re.compile(r"^(?:[^\s@/\\:]+@)?[^\s@/\\:]+::", re.I)
 _BARE_WEB = re.compile(
-    r"^(?:[^\s/@:]+(?::[^\s/@]*)?@)?(?:(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z]{2,}|(?:\d{1,3}\.){3}\d{1,3}|localhost)(?::\d+)?(?:[/?#].*)?$", re.I
+    r"^(?:[^\s/@:]+(?::[^\s/@]*)?@)?"
+    r"(?:(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z]{2,}|(?:\d{1,3}\.){3}\d{1,3}|localhost)(?::\d+)?(?:[/?#].*)?$",
+    re.I,
 )
 _HOST = re.compile(r"^(?:[^\s/@:]+@)?(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[?[0-9a-f:]+\]?|(?:\d{1,3}\.){3}\d{1,3})$", re.I)
 _HOST_PORT = re.compile(r"^(?:[a-z0-9_.-]+|\[[0-9a-f:]+\]):\d{1,5}$", re.I)
-_FILE_SUFFIXES = frozenset("exe dll zip txt bat cmd ps1 sh py js vbs tar gz bin dat iso img msi log cfg conf xml json html htm cab b64 jpg png gif pdf doc docx".split())
 _CLOUD = re.compile(r"^(?:s3|gs|az|wasbs?|abfss?|oss|cos|b2|ipfs|ipns|magnet):", re.I)
 
 
 def is_url(text: str) -> bool:
     """A scheme and something behind it, file: and drive-like schemes excepted."""
-    return (bool(_SCHEME.match(text)) and not text[:5].lower() == "file:" or bool(_CLOUD.match(text))) or is_remote_file_url(text)
+    if text[:5].lower() == "file:":
+        return is_remote_file_url(text)
+    return bool(_SCHEME.match(text) or _CLOUD.match(text))
 
 
 def is_remote_file_url(text: str) -> bool:
@@ -48,7 +54,7 @@ def is_bare_web(text: str) -> bool:
         return False
     if "/" in text or re.match(r"^[\d.]+(:\d+)?$", text):
         return True
-    return text.split(":")[0].rsplit(".", 1)[-1].lower() not in _FILE_SUFFIXES
+    return text.split(":")[0].rsplit(".", 1)[-1].lower() not in roles.load().file_suffixes
 
 
 def is_loopback(text: str) -> bool:
@@ -94,7 +100,7 @@ def is_host(text: str) -> bool:
     return bool(_HOST.match(text)) and not text.isdigit()
 
 
-FILTERS = {
+FILTERS: dict[str, Callable[[str], bool]] = {
     "any": lambda text: bool(text),
     "url": is_url,
     "web": lambda text: is_url(text) or is_bare_web(text),
@@ -140,7 +146,12 @@ def looks_like_folder(path: str, source_name: str | None) -> bool:
     last = re.split(r"[\\/]", path)[-1]
     if source_name and last.lower() == source_name.lower():
         return False
-    return "." not in last.lstrip(".") and bool(source_name) and "." in (source_name or "").lstrip(".") and not last.startswith(".")
+    return (
+        "." not in last.lstrip(".")
+        and bool(source_name)
+        and "." in (source_name or "").lstrip(".")
+        and not last.startswith(".")
+    )
 
 
 def into(path: str, source: str) -> str:

@@ -79,7 +79,7 @@ def _get(verb: str, rest: list[str], peer: str | None, folder: str | None) -> li
         return []
     if verb == "mget":
         return [Item(True, _source(peer, name), locations.basename(name), peer) for name in names[:32]]
-    local = output or (names[1] if len(names) > 1 else locations.basename(names[0]) or names[0])
+    local: str | None = output or (names[1] if len(names) > 1 else locations.basename(names[0]) or names[0])
     if local == "-":
         local = None
     source = _source(peer, names[0])

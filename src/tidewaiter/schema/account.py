@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 import msgspec
 
 PLACES_KEPT = 20
@@ -48,6 +51,12 @@ class Account(msgspec.Struct, kw_only=True):
         self.damaged += count
         if len(self.damage) < PLACES_KEPT:
             self.damage.append(Damage(place, problem[:300]))
+
+    def made(self, log_source: str, kinds: Iterable[str]) -> None:
+        """Count the events that a log source made, by kind."""
+        for kind, count in Counter(kinds).items():
+            name = f"{log_source}:{kind}"
+            self.kinds[name] = self.kinds.get(name, 0) + count
 
     @property
     def balanced(self) -> bool:

@@ -110,4 +110,4 @@ class Transfer(msgspec.Struct, kw_only=True):
     evidence: list[EvidenceRow] = []
 
 
-__all__ = ["Evidence", "STAGES", "SEVERITIES", "Transfer"]
+__all__ = ["SEVERITIES", "STAGES", "Evidence", "Transfer"]
