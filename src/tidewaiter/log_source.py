@@ -97,7 +97,6 @@ REGISTER: tuple[Entry, ...] = (
     Entry("windows_bits", "windows"),
     Entry("windows_defender", "windows"),
     Entry("windows_system", "windows"),
-    Entry("windows_webclient", "windows"),
     # Streams are asked in this order; the first that recognises the content reads it.
     Entry("browser_chrome", "stream"),
     Entry("browser_firefox", "stream"),
