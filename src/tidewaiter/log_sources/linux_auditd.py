@@ -56,6 +56,7 @@ class Source:
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches; counts every line. Raises OSError when the file cannot be read."""
         self._log_file = opened.log_file
+        account.recognised_as = account.recognised_as or self.title
         joiner = AuditJoiner(account)
         for block in text_blocks(opened.path):
             batch = self._events(joiner.feed(block), account)
@@ -86,6 +87,7 @@ class Source:
         for reason, count in skipped.items():
             bounded = reason if reason in account.skipped or len(account.skipped) < 200 else "other system calls"
             account.skip(bounded, count)
+        account.made("linux_auditd", [event.kind.value for event in batch])
         return batch
 
     def _event(self, group: AuditGroup) -> Result:
