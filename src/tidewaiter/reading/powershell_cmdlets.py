@@ -1,0 +1,352 @@
+"""Cmdlets that compute: what they return is worked out instead of being recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tidewaiter.reading.powershell_calls import Bound, Calls
+from tidewaiter.reading.powershell_nodes import Command
+from tidewaiter.reading.powershell_operators import unknown
+from tidewaiter.reading.powershell_text import whole, wildcard
+from tidewaiter.reading.powershell_values import (
+    Blend,
+    Closure,
+    Instance,
+    MethodRef,
+    Table,
+    Value,
+    content_of,
+    is_known,
+    merge,
+    to_list,
+    to_text,
+)
+
+MOST_ACTING = 32
+"""How many rounds of a loop that starts something are read."""
+LEAF = ("\\", "/")
+
+
+class Cmdlets(Calls):
+    """The computing cmdlets."""
+
+    def builtin(self, name: str, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value] | None:
+        """Evaluate a cmdlet that computes; None where it is none of those."""
+        handler = BUILTINS.get(name)
+        return None if handler is None else handler(self, bound, piped, node)
+
+    def each_round(self, items: list[Value], run: Callable[[Value], list[Value]]) -> list[Value]:
+        """Run a loop's body for every item, within bounds where the body starts something."""
+        found: list[Value] = []
+        acting = 0
+        self.exact += 1
+        for item in items:
+            self.budget.spend()
+            before = len(self.script.invocations)
+            found.extend(run(item))
+            if len(self.script.invocations) > before:
+                acting += 1
+                if acting >= MOST_ACTING and len(items) > MOST_ACTING:
+                    if "loop cut after 32 rounds" not in self.budget.limits:
+                        self.budget.limits.append("loop cut after 32 rounds")
+                    break
+            elif self.leaving in ("break", "return"):
+                break
+            self.leaving = ""
+        self.leaving = ""
+        self.exact -= 1
+        return found
+
+    def foreach_object(self, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value] | None:
+        """ForEach-Object: its blocks in place, or a member of every item."""
+        items = piped if piped is not None else to_list(bound.named.get("inputobject"))
+        blocks = [
+            value
+            for value in (*bound.positional, *(bound.named.get(key) for key in ("process", "parallel")))
+            if type(value) is Closure
+        ]
+        if not blocks:
+            name = to_text(bound.take("membername"))
+            rest = bound.positional[1:] if "membername" not in bound.named else bound.positional
+            arguments = to_list(bound.named.get("argumentlist")) or [item for value in rest for item in to_list(value)]
+            return [value for item in items for value in to_list(self.item_member(item, name, arguments, node))]
+        begin = [bound.named[key] for key in ("begin",) if key in bound.named]
+        end = [bound.named[key] for key in ("end",) if key in bound.named]
+        if len(blocks) > 1 and "process" not in bound.named:
+            begin, blocks, end = blocks[:1], blocks[1:2], blocks[2:3] or end
+        outer = self.variables.get("_")
+        found: list[Value] = []
+        for closure in begin:
+            found.extend(to_list(self.call_block(closure, [], own=False)))
+
+        def one(item: Value) -> list[Value]:
+            self.variables["_"] = item
+            out: list[Value] = []
+            for closure in blocks:
+                out.extend(to_list(self.call_block(closure, [], own=False)))
+            return out
+
+        found.extend(self.each_round(items or [Blend("$_", opaque=True)], one) if piped is None or items else [])
+        for closure in end:
+            found.extend(to_list(self.call_block(closure, [], own=False)))
+        if outer is None:
+            self.variables.pop("_", None)
+        else:
+            self.variables["_"] = outer
+        return found
+
+    def item_member(self, item: Value, name: str, arguments: list[Value], node: Command) -> Value:
+        """`% Name` and `% Method arguments`."""
+        lower = name.lower()
+        value = self.property(item, lower, node) if not arguments else None
+        if arguments or type(value) is MethodRef:
+            value = self.call(item, lower, arguments, node)
+        return self.named(value, node)
+
+    def where_object(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Where-Object: what surely does not pass is left out."""
+        items = piped or []
+        block = next((value for value in (bound.named.get("filterscript"), *bound.positional) if type(value) is Closure), None)
+        if block is None:
+            return list(items)
+        outer = self.variables.get("_")
+
+        def one(item: Value) -> list[Value]:
+            self.variables["_"] = item
+            return [] if self.call_block(block, [], own=False) in (False, None, []) else [item]
+
+        kept = self.each_round(list(items), one)
+        if outer is None:
+            self.variables.pop("_", None)
+        else:
+            self.variables["_"] = outer
+        return kept
+
+    def select_object(self, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value] | None:
+        """Select-Object: counts, places and -ExpandProperty."""
+        if piped is None or not bound.named:
+            return None
+        items = list(piped)
+        named = bound.named
+        if all(type(item) is Blend for item in items):
+            return None
+        if "index" in named:
+            places = [whole(place) for place in to_list(named["index"])]
+            items = [items[place] for place in places if -len(items) <= place < len(items)]
+        if "skip" in named:
+            items = items[whole(named["skip"]) :]
+        if "first" in named:
+            items = items[: whole(named["first"])]
+        elif "last" in named:
+            items = items[-whole(named["last"]) :] if whole(named["last"]) else []
+        if "expandproperty" in named:
+            name = to_text(named["expandproperty"]).lower()
+            items = [value for item in items for value in to_list(self.named(self.property(item, name, node), node))]
+        return items
+
+    def new_object(self, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value] | None:
+        """New-Object: a .NET or COM object."""
+        if "comobject" in bound.named:
+            made: Value = Instance(self.knowledge.com_class(to_text(bound.named["comobject"])), self.spelled(node))
+        else:
+            type_value = bound.take("typename")
+            rest = bound.positional if "typename" in bound.named else bound.positional[1:]
+            arguments = to_list(bound.named["argumentlist"]) if "argumentlist" in bound.named else []
+            for value in rest:
+                arguments = [*arguments, *(value if type(value) is list else [value])]
+            if type(type_value) is list and type_value:  # New-Object Type,argument
+                type_value, arguments = type_value[0], [*type_value[1:], *arguments]
+            type_name = self.knowledge.canonical_type(to_text(type_value))
+            whole_argument = bound.take("argumentlist", 1)
+            if (
+                type(whole_argument) is bytes
+                or (type_name.endswith(("memorystream", "arraylist", "list"))
+                and type(whole_argument) is list)
+            ):
+                arguments = [whole_argument]
+            made = self.construct(type_name, list(arguments), node)
+        properties = bound.named.get("property")
+        if type(made) is Instance and type(properties) is Table:
+            made.fields.update(properties)
+        return [made]
+
+    # variables and aliases ------------------------------------------------------------------------------------------------------
+
+    def set_variable(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Set-Variable, New-Variable."""
+        value = bound.take("value", 0 if "name" in bound.named else 1)
+        if value is None and piped:
+            value = piped[0] if len(piped) == 1 else piped
+        for name in to_list(bound.take("name")):
+            self.assign(to_text(name).lower(), value)
+        return [] if "passthru" not in bound.named else [value]
+
+    def get_variable(self, bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Get-Variable by name or pattern."""
+        pattern = to_text(bound.take("name")).lower() or "*"
+        found = self.variables_like(pattern)
+        if "valueonly" in bound.named:
+            return [item.fields["value"] for item in found]
+        return list(found)
+
+    def variables_like(self, pattern: str) -> list[Instance]:
+        """Variables whose name fits a pattern, as objects with name and value."""
+        defaults = self.knowledge.variables
+        if any(mark in pattern for mark in "*?["):
+            names = [name for name in (*self.variables, *defaults.spelled) if ":" not in name and wildcard(pattern, name)]
+        else:
+            names = [pattern]
+        return [
+            Instance("variable", "$" + name, {"name": defaults.spelled.get(name, name), "value": self.lookup(name, "$" + name)})
+            for name in dict.fromkeys(names)
+        ]
+
+    def set_item(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Set-Item on a variable; other drives are left to be recorded."""
+        drive, colon, name = to_text(bound.take("path")).lower().partition(":")
+        if not colon or drive not in ("variable", "env", "function", "alias"):
+            return None
+        value = bound.take("value", 0 if "path" in bound.named else 1)
+        if value is None and piped:
+            value = piped[0]
+        name = name.strip("\\/")
+        if drive == "alias":
+            self.aliases[name] = to_text(value).lower()
+        else:
+            self.assign(name if drive == "variable" else f"{drive}:{name}", value)
+        return []
+
+    def get_item(self, bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Get-Item and Get-ChildItem on variables and the environment; other drives are left to be recorded."""
+        drive, colon, name = to_text(bound.take("path")).lower().partition(":")
+        name = name.strip("\\/")
+        if not colon or drive not in ("variable", "env", "alias"):
+            return None
+        if drive == "variable":
+            return list(self.variables_like(name or "*"))
+        if drive == "alias":
+            return [self.knowledge.aliases.get(name, name)]
+        known = self.knowledge.variables.opaque
+        names = [key for key in (*self.variables, *known) if key.startswith("env:") and wildcard(f"env:{name or '*'}", key)]
+        names = names or [f"env:{name}"]
+        return [Instance("variable", "$" + key, {"name": key[4:], "value": self.lookup(key, "$" + key)}) for key in names]
+
+    def set_alias(self, bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Set-Alias, New-Alias."""
+        name, value = bound.take("name"), bound.take("value", 0 if "name" in bound.named else 1)
+        if is_known(name) and is_known(value):
+            self.aliases[to_text(name).lower()] = to_text(value).lower()
+        return []
+
+    def get_alias(self, bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Get-Alias by name or definition."""
+        definition = bound.named.get("definition")
+        if definition is not None:
+            return [to_text(definition)]
+        pattern = to_text(bound.take("name")).lower()
+        return [
+            full
+            for name, full in self.knowledge.aliases.items()
+            if name == pattern or ("*" in pattern and wildcard(pattern, name))
+        ]
+
+    def get_command(self, bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Get-Command: a name by pattern."""
+        if "name" not in bound.named and not bound.positional:
+            return None
+        return [self.command_by_pattern(to_text(bound.take("name")))]
+
+    def get_member(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Get-Member on an object whose members are known."""
+        item = (piped or [bound.named.get("inputobject")])[0]
+        known = self.knowledge.types.members.get(item.type) if type(item) is Instance else None
+        if known is None:
+            return [unknown(item)]
+        pattern = to_text(bound.take("name")) or "*"
+        return [MethodRef(item, name) for name in known if wildcard(pattern, name)]
+
+    # paths and text -------------------------------------------------------------------------------------------------------------
+
+    def join_path(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Join-Path."""
+        parts = [
+            value for value in (bound.named.get("path"), *bound.positional, bound.named.get("childpath")) if value is not None
+        ]
+        if piped and "path" not in bound.named:
+            parts = [piped[0], *parts]
+        texts = [to_text(part) for part in parts]
+        text = texts[0].rstrip("\\/") if texts else ""
+        for part in texts[1:]:
+            text += "\\" + part.lstrip("\\/")
+        return [text if is_known(parts) else Blend(text, content_of(parts))]
+
+    def split_path(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Split-Path -Leaf and -Parent."""
+        value = bound.take("path")
+        if value is None and piped:
+            value = piped[0]
+        text = to_text(value).replace("/", "\\")
+        if type(value) is Blend and value.opaque:
+            return [unknown(value)]
+        parent, _, leaf = text.rpartition("\\")
+        part = leaf if "leaf" in bound.named else parent
+        return [part if is_known(value) else Blend(part, content_of(value))]
+
+    def out_string(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Out-String and Join-String."""
+        values = self.passed(bound, piped)
+        if not is_known(values):
+            return list(values)
+        return [to_text(values, "\r\n")]
+
+    def write_output(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Write-Output of values that are known or carry content."""
+        values = self.passed(bound, piped)
+        return values if content_of(values) else None
+
+    def tee_object(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Tee-Object -Variable; with a file it is recorded."""
+        if "variable" not in bound.named:
+            return None
+        items = piped or []
+        self.assign(to_text(bound.named["variable"]).lower(), items[0] if len(items) == 1 else items)
+        return items
+
+    def secure_string(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """ConvertTo-SecureString: plain text stays, with a key it cannot be known."""
+        value = bound.take("string")
+        value = value if value is not None else (piped or [None])[0]
+        if "asplaintext" in bound.named:
+            return [value]
+        self.budget.note("ConvertTo-SecureString", "encrypted text that is not decrypted")
+        return [Blend("", merge(content_of(value), ()), opaque=True)]
+
+    def out_null(self, _bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
+        """Out-Null, Set-StrictMode and others that leave nothing."""
+        return []
+
+
+BUILTINS: dict[str, Callable[[Cmdlets, Bound, list[Value] | None, Command], list[Value] | None]] = {
+    "foreach-object": Cmdlets.foreach_object,
+    "where-object": Cmdlets.where_object,
+    "select-object": Cmdlets.select_object,
+    "new-object": Cmdlets.new_object,
+    "set-variable": Cmdlets.set_variable,
+    "new-variable": Cmdlets.set_variable,
+    "get-variable": Cmdlets.get_variable,
+    "set-item": Cmdlets.set_item,
+    "get-item": Cmdlets.get_item,
+    "get-childitem": Cmdlets.get_item,
+    "set-alias": Cmdlets.set_alias,
+    "new-alias": Cmdlets.set_alias,
+    "get-alias": Cmdlets.get_alias,
+    "get-command": Cmdlets.get_command,
+    "get-member": Cmdlets.get_member,
+    "join-path": Cmdlets.join_path,
+    "split-path": Cmdlets.split_path,
+    "out-string": Cmdlets.out_string,
+    "write-output": Cmdlets.write_output,
+    "tee-object": Cmdlets.tee_object,
+    "convertto-securestring": Cmdlets.secure_string,
+    "out-null": Cmdlets.out_null,
+}

@@ -1,0 +1,406 @@
+"""Expressions of PowerShell: operators by precedence, casts, members, indexes and literals."""
+
+from __future__ import annotations
+
+import re
+
+from tidewaiter.reading.powershell_nodes import (
+    Array,
+    Block,
+    Cast,
+    Chain,
+    Group,
+    Hash,
+    Increment,
+    Index,
+    Literal,
+    Member,
+    Node,
+    Parameter,
+    Splat,
+    Type,
+    Unary,
+)
+from tidewaiter.reading.powershell_scanner import Scanner
+
+WORD_OPERATOR = re.compile(r"-([A-Za-z]+)")
+TYPE = re.compile(r"\[\s*([A-Za-z_][\w.+]*(?:`\d+)?)\s*((?:\[[\w.,\s`]*(?:\[[\w.,\s`]*\][\w.,\s`]*)*\]\s*)*)\]")
+MEMBER_NAME = re.compile(r"(?:`?[A-Za-z0-9_])+")
+SPLAT = re.compile(r"@([A-Za-z_]\w*)")
+KEY = re.compile(r"[A-Za-z_0-9][\w.-]*")
+PARAM = re.compile(r"param\s*\(", re.IGNORECASE)
+COMPARISONS = ["eq", "ne", "gt", "ge", "lt", "le", "like", "notlike", "match", "notmatch", "contains", "notcontains"]
+COMPARISONS += ["in", "notin", "replace", "split", "join", "is", "isnot", "as"]
+PRECEDENCE: dict[str, int] = {"and": 1, "or": 1, "xor": 1, "band": 2, "bor": 2, "bxor": 2, "shl": 4, "shr": 4, "f": 6}
+PRECEDENCE |= {prefix + name: 3 for name in COMPARISONS for prefix in ("", "c", "i")}
+SIGNS = {"+": 4, "-": 4, "*": 5, "/": 5, "%": 5}
+COMMA = 8
+PREFIXES = ("not", "bnot", "join", "split", "csplit", "isplit")
+
+
+class ExpressionParser(Scanner):
+    """The expression mode."""
+
+    def statement(self) -> Node | None:
+        """One statement or pipeline at the position."""
+        raise NotImplementedError
+
+    def expression(self, lowest: int = 1, *, comma: bool = True) -> Node:
+        """Operands and operators of at least this precedence; without `comma` a comma ends it (method arguments)."""
+        self.enter()
+        left = self.unary()
+        while True:
+            operator, precedence, end = self.operator()
+            if precedence < lowest or (precedence == COMMA and not comma):
+                break
+            self.pos = end
+            self.lines()
+            if precedence == COMMA:
+                left = self.array(left)
+                continue
+            right = self.expression(precedence + 1, comma=comma)
+            if type(left) is Chain and left.precedence == precedence:
+                left.rest.append((operator, right))
+                left.end = self.pos
+            else:
+                left = Chain(left.start, self.pos, precedence, left, [(operator, right)])
+        self.depth -= 1
+        return left
+
+    def array(self, first: Node) -> Array:
+        """`first, ...` with the position after the first comma."""
+        items = [first, self.unary()]
+        while True:
+            _, precedence, end = self.operator()
+            if precedence != COMMA:
+                return Array(first.start, self.pos, items)
+            self.pos = end
+            self.lines()
+            items.append(self.unary())
+
+    def operator(self) -> tuple[str, int, int]:
+        """The binary operator ahead: its name, precedence (0: none) and end. Nothing is consumed but blanks."""
+        self.space()
+        text, pos = self.text, self.pos
+        at = self.char()
+        if at == "-":
+            match = WORD_OPERATOR.match(text, pos)
+            if match:
+                name = match[1].lower()
+                return name, PRECEDENCE.get(name, 0), match.end()
+        if at in SIGNS and at:
+            assigned = text.startswith("=", pos + 1)
+            return at, 0 if assigned else SIGNS[at], pos + 1
+        if at == "," and at:
+            return ",", COMMA, pos + 1
+        if at == "." and text.startswith("..", pos):
+            return "..", 7, pos + 2
+        return "", 0, pos
+
+    def unary(self) -> Node:
+        """A prefix operator or cast with its operand, or an operand."""
+        self.lines()
+        start, at = self.pos, self.char()
+        if at in "!,+-[" and at:
+            self.enter()
+            node = self.prefixed(start, at)
+            self.depth -= 1
+            if node is not None:
+                return node
+        return self.postfix(self.primary())
+
+    def prefixed(self, start: int, at: str) -> Node | None:
+        """The node of a prefix operator; None where the character is none."""
+        if at == "[":
+            return self.bracketed(start)
+        if at == "-":
+            match = WORD_OPERATOR.match(self.text, start)
+            if match:
+                name = match[1].lower()
+                if name not in PREFIXES:
+                    return None
+                self.pos = match.end()
+                return Unary(start, self.pos, name.removeprefix("c") if name == "csplit" else name, self.unary())
+        if at in "+-" and self.text.startswith(at * 2, start):
+            self.pos += 2
+            return Increment(start, self.pos, self.unary(), 1 if at == "+" else -1, after=False)
+        self.pos += 1
+        operand = self.unary()
+        if at == ",":
+            return Array(start, self.pos, [operand])
+        return Unary(start, self.pos, "not" if at == "!" else at, operand)
+
+    def bracketed(self, start: int) -> Node | None:
+        """A type literal, its static member, or a cast."""
+        match = TYPE.match(self.text, start)
+        if match is None:
+            return self.odd_cast(start)
+        self.pos = match.end()
+        name = match[1].lower() + ("[]" if match[2].replace(" ", "") == "[]" else "")
+        here = Type(start, self.pos, name)
+        if self.text.startswith("::", self.pos) or self.char() == ".":
+            return self.postfix(here)
+        self.space()
+        if self.text.startswith("::", self.pos):
+            return self.postfix(here)
+        at = self.char()
+        if at and (
+            at in "$'\"([@{!" or at.isdigit() or (at == "-" and self.is_operand_dash()) or (at == "." and self.is_digit())
+        ):
+            return Cast(start, self.pos, name, self.unary())
+        return here
+
+    def odd_cast(self, start: int) -> Node | None:
+        """An attribute such as `[Parameter(Mandatory)]` before an operand, which is dropped."""
+        depth = 0
+        for position in range(start, min(self.end, start + 400)):
+            at = self.text[position]
+            depth += (at == "[") - (at == "]")
+            if depth == 0:
+                self.pos = position + 1
+                return self.unary()
+        return None
+
+    def is_operand_dash(self) -> bool:
+        """Whether the dash ahead starts a number or a prefix operator rather than a binary operator."""
+        match = WORD_OPERATOR.match(self.text, self.pos)
+        if match:
+            return match[1].lower() in ("not", "bnot") or (match[1].lower() in ("join", "split"))
+        return self.text[self.pos + 1 : self.pos + 2].isdigit()
+
+    def is_digit(self) -> bool:
+        """Whether the character after the next is a digit."""
+        return self.text[self.pos + 1 : self.pos + 2].isdigit()
+
+    def primary(self) -> Node:
+        """A literal, variable, group, hash table or block."""
+        start, at = self.pos, self.char()
+        if at == "$":
+            variable = self.variable()
+            if variable is not None:
+                return variable
+            if self.text.startswith("$(", start):
+                return self.subexpression()
+        elif at == "'":
+            return self.single_quoted()
+        elif at == '"':
+            return self.double_quoted()
+        elif at == "(":
+            return self.group("(", 1)
+        elif at == "{":
+            return self.block()
+        elif at == "@":
+            return self.at_sign(start)
+        elif at.isdigit() or at == ".":
+            number = self.number()
+            if number is not None:
+                return number
+        return self.stray(start)
+
+    def stray(self, start: int) -> Node:
+        """What is no operand: read as a bare word, so that reading goes on."""
+        self.incomplete = True
+        word = self.bare_word()
+        if self.pos == start and self.char() not in ("", ")", "}", ";", "|", "]"):
+            self.pos += 1
+        return word
+
+    def at_sign(self, start: int) -> Node:
+        """`@( )`, `@{ }`, here-strings and splats."""
+        if self.text.startswith("@(", start):
+            return self.group("@", 2)
+        if self.text.startswith("@{", start):
+            return self.hash()
+        here = self.here_string()
+        if here is not None:
+            return here
+        match = SPLAT.match(self.text, start)
+        if match:
+            self.pos = match.end()
+            return Splat(start, self.pos, match[1].lower())
+        return self.stray(start)
+
+    def group(self, kind: str, skip: int) -> Group:
+        """Statements in parentheses."""
+        start = self.pos
+        self.pos += skip
+        self.enter()
+        body = self.statements(")")
+        self.depth -= 1
+        return Group(start, self.pos, kind, body)
+
+    def subexpression(self) -> Node:
+        """`$( ... )`."""
+        return self.group("$", 2)
+
+    def hash(self) -> Hash:
+        """`@{ ... }`."""
+        start = self.pos
+        self.pos += 2
+        self.enter()
+        pairs: list[tuple[Node, Node]] = []
+        while True:
+            self.lines()
+            while self.char() == ";":
+                self.pos += 1
+                self.lines()
+            if self.char() in ("}", ""):
+                break
+            before = self.pos
+            match = KEY.match(self.text, self.pos)
+            key: Node
+            if match:
+                self.pos = match.end()
+                key = Literal(before, self.pos, match[0])
+            else:
+                key = self.unary()
+            self.lines()
+            if self.char() == "=":
+                self.pos += 1
+                self.lines()
+            else:
+                self.incomplete = True
+            value = self.statement()
+            pairs.append((key, value or Literal(self.pos, self.pos, None)))
+            if self.pos == before:
+                self.pos += 1
+        self.expect("}")
+        self.depth -= 1
+        return Hash(start, self.pos, pairs)
+
+    def block(self) -> Block:
+        """`{ param(...) ... }`."""
+        start = self.pos
+        self.pos += 1
+        self.enter()
+        self.lines()
+        parameters = self.param_block()
+        body = self.statements("}")
+        self.depth -= 1
+        return Block(start, self.pos, self.text, parameters, body)
+
+    def param_block(self) -> list[Parameter]:
+        """The parameters of `param(...)` at the position, with attributes before it; none where there is none."""
+        before = self.pos
+        while self.char() == "[" and (match := re.compile(r"\[[^\]]{0,200}\]\s*").match(self.text, self.pos)):
+            self.pos = match.end()
+        match = PARAM.match(self.text, self.pos)
+        if match is None:
+            self.pos = before
+            return []
+        self.pos = match.end()
+        return self.parameters()
+
+    def parameters(self) -> list[Parameter]:
+        """Declarations up to `)`, which is consumed."""
+        found: list[Parameter] = []
+        while True:
+            self.lines()
+            at = self.char()
+            if at in (")", ""):
+                break
+            start = self.pos
+            if at == "$" and (variable := self.variable()):
+                self.lines()
+                default = None
+                if self.char() == "=":
+                    self.pos += 1
+                    default = self.expression(comma=False)
+                found.append(Parameter(start, self.pos, variable.name, default))
+            elif at == "[":
+                self.skip_attribute()
+            else:
+                self.pos += 1
+        self.expect(")")
+        return found
+
+    def skip_attribute(self) -> None:
+        """Skip `[...]` with what is nested in it."""
+        depth = 0
+        while self.pos < self.end:
+            at = self.text[self.pos]
+            depth += (at == "[") - (at == "]")
+            self.pos += 1
+            if depth == 0:
+                return
+
+    # postfix ------------------------------------------------------------------------------------------------------------
+
+    def postfix(self, node: Node) -> Node:
+        """Members, calls, indexes and increments that follow an operand."""
+        text = self.text
+        links = 0
+        while self.pos < self.end:
+            at = text[self.pos]
+            if at == "." and self.member_ahead(self.pos + 1):
+                self.pos += 1
+                node = self.member(node)
+            elif at == ":" and text.startswith("::", self.pos):
+                self.pos += 2
+                node = self.member(node)
+            elif at == "[":
+                self.pos += 1
+                self.lines()
+                index = self.expression()
+                self.expect("]")
+                node = Index(node.start, self.pos, node, index)
+            elif at in "+-" and text.startswith(at * 2, self.pos):
+                self.pos += 2
+                node = Increment(node.start, self.pos, node, 1 if at == "+" else -1, after=True)
+            else:
+                break
+            links += 1
+            if links > 2 * 60:
+                self.incomplete = True
+                break
+        return node
+
+    def member_ahead(self, position: int) -> bool:
+        """Whether what follows a dot can be a member name (so `..` and `.\\file` are none)."""
+        while position < self.end and self.text[position] in " \t":
+            position += 1
+        at = self.text[position : position + 1]
+        return bool(at) and (at.isalpha() or at in "_'\"($`{")
+
+    def member(self, target: Node) -> Member:
+        """The name after a dot or `::`, and its arguments where `(` follows at once."""
+        self.lines()
+        start, at = self.pos, self.char()
+        match = MEMBER_NAME.match(self.text, start)
+        name: Node
+        if match:
+            self.pos = match.end()
+            name = Literal(start, self.pos, match[0].replace("`", ""))
+        elif at and at in "'\"$(":
+            name = self.primary()
+        else:
+            self.incomplete = True
+            name = Literal(start, start, "")
+        if self.char() != "(":
+            if self.char() == "{":  # .ForEach{...}
+                block = self.block()
+                return Member(target.start, self.pos, target, name, [block])
+            return Member(target.start, self.pos, target, name)
+        self.pos += 1
+        self.enter()
+        arguments = self.arguments()
+        self.depth -= 1
+        return Member(target.start, self.pos, target, name, arguments)
+
+    def arguments(self) -> list[Node]:
+        """Method arguments up to `)`, which is consumed."""
+        found: list[Node] = []
+        self.lines()
+        while self.char() not in (")", ""):
+            before = self.pos
+            found.append(self.expression(comma=False))
+            self.lines()
+            if self.char() == ",":
+                self.pos += 1
+                self.lines()
+            elif self.char() != ")":
+                break
+            if self.pos == before:
+                break
+        self.expect(")")
+        return found
