@@ -47,7 +47,7 @@ def parse(text: str, budget: Budget, variables: Mapping[str, Word] | None = None
     return script
 
 
-# the command line of powershell.exe ---------------------------------------------------------------------------------------------
+# the command line of powershell.exe -----------------------
 
 
 def _parameter(argument: str) -> tuple[str, str | None]:

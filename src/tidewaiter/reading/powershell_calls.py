@@ -53,7 +53,7 @@ class Calls(Objects):
         """Evaluate a cmdlet that computes; None where it is none of those."""
         raise NotImplementedError
 
-    # names ------------------------------------------------------------------------------------------------------------------
+    # names ------------------------------------------------
 
     def resolve(self, spelled: str) -> tuple[str, bool]:
         """The full name of a command and whether it is a cmdlet rather than a program."""
@@ -118,7 +118,7 @@ class Calls(Objects):
                 values.append(rest.pop(0) if rest else MISSING)
         return self.redirected(to_list(self.call_block(closure, [*values, *rest], piped)), node)
 
-    # parameters -------------------------------------------------------------------------------------------------------------
+    # parameters -------------------------------------------
 
     def bind_names(self, node: Command, names: list[str]) -> Bound:
         """Bind to the parameters that a function declares."""
@@ -187,7 +187,7 @@ class Calls(Objects):
         else:
             bound.positional.extend(to_list(value))
 
-    # what is recorded ---------------------------------------------------------------------------------------------------------
+    # what is recorded -------------------------------------
 
     def cmdlet(self, name: str, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value]:
         """Record a cmdlet; script blocks among its arguments are read in place."""
@@ -295,7 +295,7 @@ class Calls(Objects):
         self.emit(Invocation((), stdin=stdin, stdin_text=text, stdout=stdout, append=append, spelled=self.spelled(node)))
         return True
 
-    # programs -----------------------------------------------------------------------------------------------------------------
+    # programs ---------------------------------------------
 
     def program(self, node: Command, name: Value, spelled: str, piped: list[Value] | None) -> list[Value]:
         """Record an outside program with its arguments as given."""
@@ -323,7 +323,7 @@ class Calls(Objects):
             return [to_word(item) for item in value[:1_000]]
         return [to_word(value)]
 
-    # Invoke-Expression ----------------------------------------------------------------------------------------------------------
+    # Invoke-Expression ----------------------------------------
 
     def expression_run(self, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value]:
         """Invoke-Expression on its argument, or on what is piped in."""

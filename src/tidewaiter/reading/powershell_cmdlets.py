@@ -144,7 +144,7 @@ class Cmdlets(Calls):
             items = [value for item in items for value in to_list(self.named(self.property(item, name, node), node))]
         return items
 
-    def new_object(self, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value] | None:
+    def new_object(self, bound: Bound, _piped: list[Value] | None, node: Command) -> list[Value] | None:
         """New-Object: a .NET or COM object."""
         if "comobject" in bound.named:
             made: Value = Instance(self.knowledge.com_class(to_text(bound.named["comobject"])), self.spelled(node))
@@ -158,10 +158,8 @@ class Cmdlets(Calls):
                 type_value, arguments = type_value[0], [*type_value[1:], *arguments]
             type_name = self.knowledge.canonical_type(to_text(type_value))
             whole_argument = bound.take("argumentlist", 1)
-            if (
-                type(whole_argument) is bytes
-                or (type_name.endswith(("memorystream", "arraylist", "list"))
-                and type(whole_argument) is list)
+            if type(whole_argument) is bytes or (
+                type_name.endswith(("memorystream", "arraylist", "list")) and type(whole_argument) is list
             ):
                 arguments = [whole_argument]
             made = self.construct(type_name, list(arguments), node)
@@ -170,7 +168,7 @@ class Cmdlets(Calls):
             made.fields.update(properties)
         return [made]
 
-    # variables and aliases ------------------------------------------------------------------------------------------------------
+    # variables and aliases --------------------------------
 
     def set_variable(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
         """Set-Variable, New-Variable."""
@@ -265,7 +263,7 @@ class Cmdlets(Calls):
         pattern = to_text(bound.take("name")) or "*"
         return [MethodRef(item, name) for name in known if wildcard(pattern, name)]
 
-    # paths and text -------------------------------------------------------------------------------------------------------------
+    # paths and text ---------------------------------------
 
     def join_path(self, bound: Bound, piped: list[Value] | None, _node: Command) -> list[Value] | None:
         """Join-Path."""

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-import urllib.parse
-
 from tidewaiter.reading.powershell_nodes import Literal, Member, Node, Type, Variable
 from tidewaiter.reading.powershell_operators import lift, unknown
-from tidewaiter.reading.powershell_state import State
-from tidewaiter.reading.powershell_static import (
-    CODECS,
-    codec_of,
-    decode_text,
-    encode_text,
-    inflate,
-    new_string,
-    static_call,
-    static_property,
-    stream_data,
-    to_bytes,
-)
-from tidewaiter.reading.powershell_text import METHODS, string_method, whole
+from tidewaiter.reading.powershell_static import static_call, static_property, stream_data
+from tidewaiter.reading.powershell_streams import COMPRESSED, READERS, STREAMS, Streams
+from tidewaiter.reading.powershell_text import METHODS, string_method, whole, wildcard
 from tidewaiter.reading.powershell_values import (
     Blend,
     Char,
@@ -39,24 +26,15 @@ from tidewaiter.reading.powershell_values import (
 )
 
 OWNER, MEMBER = "\0owner", "\0member"
-ITSELF = {"value", "name", "path", "source", "definition", "content", "originalstring", "absoluteuri", "displayname", "fullname"}
-ITSELF |= {"text", "psobject", "baseobject", "output", "result", "strings", "rawcontent", "responsetext", "innertext", "current"}
-)
+ITSELF = {"value", "name", "path", "source", "definition", "content", "originalstring", "absoluteuri", "displayname"}
+ITSELF |= {"fullname", "text", "psobject", "baseobject", "output", "result", "strings", "rawcontent", "responsetext"}
+ITSELF |= {"innertext", "current"}
 READS = {"read", "receive", "readasync", "readblock", "recv"}
-STREAMS = {"system.io.memorystream", "system.io.bufferedstream"}
-COMPRESSED = {
-    "system.io.compression.gzipstream": "gzip",
-    "system.io.compression.deflatestream": "deflate",
-    "system.io.compression.zlibstream": "zlib",
-}
-READERS = {"system.io.streamreader", "system.io.binaryreader", "system.io.stringreader", "system.io.textreader"}
-LISTS = ("system.collections.arraylist", "system.collections.generic.", "system.collections.stack", "system.collections.queue")
-LARGEST_BUFFER = 65_536
 RUN_TEXT = {"invokescript", "newscriptblock", "addscript"}
 REFLECTION = {"getmethod", "getmethods", "getmember", "getproperty"}
 
 
-class Objects(State):
+class Objects(Streams):
     """Member access."""
 
     def member(self, node: Member) -> Value:
@@ -78,7 +56,7 @@ class Objects(State):
             self.assign(node.arguments[0].name, Blend("", content_of(target), opaque=True))
         return result
 
-    # properties -----------------------------------------------------------------------------------------------------------
+    # properties -------------------------------------------
 
     def property(self, target: Value, name: str, node: Node) -> Value:
         """The value of a property."""
@@ -151,7 +129,7 @@ class Objects(State):
             return Instance(target.type, self.spelled(node), content=target.content)
         return Instance(f"{target.type}.{name}", self.spelled(node), {OWNER: target, MEMBER: name}, target.content)
 
-    # calls ------------------------------------------------------------------------------------------------------------------
+    # calls ------------------------------------------------
 
     def call(self, target: Value, name: str, arguments: list[Value], node: Node) -> Value:
         """The call of a method."""
@@ -292,7 +270,7 @@ class Objects(State):
             return None
         return Char(target[place]) if kind in (str, Char) else target[place]
 
-    # types and objects --------------------------------------------------------------------------------------------------------
+    # types and objects ------------------------------------
 
     def static(self, target: TypeRef, name: str, arguments: list[Value], node: Node) -> Value:
         """A static method, a constructor, or reflection on the type."""
@@ -341,71 +319,12 @@ class Objects(State):
         known = self.knowledge.types.methods.get(name)
         return self.act(known if known == "urlmon" else type_name, name, arguments, node, None)
 
-    def words(self, arguments: list[Value]) -> list:  # type: ignore[type-arg]
-        """Arguments as words."""
-        return [to_word(argument) for argument in arguments]
-
     def act(self, type_name: str, name: str, arguments: list[Value], node: Node, target: Value) -> Value:
         """Record the call of a method and return its unknown output."""
         if type_name == "urlmon":
             name = name.removesuffix("a").removesuffix("w") if name.startswith("urldownloadtofile") else name
         invocation = self.emit_method(f"{type_name}.{name}", self.words(arguments), node, content_of(target))
         return self.result(invocation, node)
-
-    def construct(self, type_name: str, arguments: list[Value], node: Node) -> Value:
-        """A new object of a type."""
-        spelled = self.spelled(node)
-        construct = self.knowledge.types.construct
-        first = arguments[0] if arguments else None
-        if type_name == "system.string":
-            return new_string(arguments, self.budget)
-        if type_name == "system.uri":
-            return self.absolute(first, arguments[1] if len(arguments) > 1 else None)
-        if type_name in CODECS:
-            return Instance("system.text.encoding", spelled, data=CODECS[type_name])
-        if type_name.endswith("[]"):
-            return (
-                bytes(min(LARGEST_BUFFER, max(0, whole(first))))
-                if "byte" in type_name
-                else [None] * min(1_000, max(0, whole(first)))
-            )
-        if type_name.startswith(LISTS) and "dictionary" not in type_name:
-            return list(to_list(first)) if type(first) in (list, bytes) else []
-        if (
-            type_name in ("system.collections.hashtable", "system.collections.specialized.ordereddictionary")
-            or "dictionary" in type_name
-        ):
-            return Table()
-        if type_name == "system.text.stringbuilder":
-            return Instance(type_name, spelled, data=first if type(first) in (str, Blend) else "")
-        if type_name in STREAMS or type_name in READERS or type_name in COMPRESSED:
-            return self.stream(type_name, arguments, spelled)
-        if type_name in construct.files:
-            path = first.fields.get("path", first) if type(first) is Instance else first
-            return Instance("system.io.filestream", spelled, {"path": path})
-        made = Instance(type_name, spelled, content=list(content_of(arguments)))
-        if type_name in construct.acts and arguments:
-            made.content.append(self.emit_method(type_name + ".new", self.words(arguments), node))
-        return made
-
-    def stream(self, type_name: str, arguments: list[Value], spelled: str) -> Instance:
-        """A stream or reader over what it reads from; compressed ones are inflated at once."""
-        inner = stream_data(arguments[0]) if arguments else b""
-        if type_name in COMPRESSED:
-            content = to_bytes(inner)
-            inner = unknown(inner) if content is None else inflate(content, COMPRESSED[type_name], self.budget)
-        elif (
-            type_name in READERS
-            and len(arguments) > 1
-            and type(arguments[1]) is Instance
-            and (content := to_bytes(inner)) is not None
-        ):
-            inner = decode_text(codec_of(arguments[1]), [content], self.budget)
-        elif type(inner) is list:
-            inner = to_bytes(inner) or inner
-        if type(inner) is Blend and not inner.text:
-            inner.text = spelled
-        return Instance(type_name, spelled, data=inner)
 
     def instance_call(self, target: Instance, name: str, arguments: list[Value], node: Node) -> Value:
         """A method of an object."""
@@ -468,18 +387,6 @@ class Objects(State):
             return target
         return self.result(invocation, node)
 
-    def absolute(self, base: Value, relative: Value) -> Value:
-        """A URL from a base address and what is relative to it."""
-        if relative is None:
-            return to_text(base) if is_known(base) else base
-        if not is_known(base) or not is_known(relative):
-            both = to_text(base) + to_text(relative) if "://" not in to_text(relative) else to_text(relative)
-            return Blend(both, merge(content_of(base), content_of(relative)))
-        try:
-            return urllib.parse.urljoin(to_text(base), to_text(relative))
-        except ValueError:
-            return to_text(base) + to_text(relative)
-
     def command_lookup(self, name: str, arguments: list[Value]) -> Value:
         """$ExecutionContext.InvokeCommand.GetCommand and its like: a name by pattern; ExpandString."""
         if name == "expandstring" and arguments:
@@ -488,8 +395,6 @@ class Objects(State):
 
     def command_by_pattern(self, pattern: str) -> Value:
         """The command that Get-Command finds."""
-        from tidewaiter.reading.powershell_text import wildcard
-
         pattern = pattern.strip()
         if not any(mark in pattern for mark in "*?["):
             return pattern
@@ -497,59 +402,3 @@ class Objects(State):
             if wildcard(pattern, command):
                 return command
         return unknown()
-
-    def encoding_call(self, target: Instance, name: str, arguments: list[Value]) -> Value:
-        """A method of an encoding."""
-        if name in ("getstring", "getchars"):
-            text = decode_text(str(target.data), arguments, self.budget)
-            return [Char(item) for item in text] if name == "getchars" and type(text) is str else text
-        if name == "getbytes":
-            return encode_text(str(target.data), arguments, self.budget)
-        return static_property("system.text.encoding", "utf8") if name == "clone" else unknown(*arguments)
-
-    def builder_call(self, target: Instance, name: str, arguments: list[Value]) -> Value:
-        """A method of a string builder."""
-        if name == "tostring":
-            return target.data
-        if name.startswith("append") and arguments:
-            text = to_text(arguments[0]) + ("\r\n" if name == "appendline" else "")
-            self.budget.grow(len(text))
-            both = to_text(target.data) + text
-            known = is_known(target.data) and is_known(arguments[0])
-            target.data = both if known else Blend(both, merge(content_of(target.data), content_of(arguments[0])))
-            return target
-        if type(target.data) is str and name in METHODS:
-            target.data = string_method(target.data, name, arguments, self.budget)
-        return target
-
-    def stream_call(self, target: Instance, name: str, arguments: list[Value], node: Node) -> Value:
-        """A method of a stream or reader."""
-        data = stream_data(target)
-        if name in ("copyto", "copytoasync") and arguments:
-            return self.copy_stream(target, arguments[0], node)
-        if name in ("toarray", "getbuffer", "readbytes", "readallbytes"):
-            return data
-        if name.startswith("read"):
-            return decode_text("utf-8", [data], self.budget) if type(data) is bytes else data
-        if name.startswith("write") and arguments:
-            added, before = to_bytes(arguments[0]), to_bytes(data)
-            if added is not None and before is not None and not content_of(target):
-                self.budget.grow(len(added))
-                target.data = before + added
-            else:
-                target.data = unknown(target, arguments[0])
-        return unknown(target) if name not in ("seek", "flush", "close", "dispose", "setlength", "write") else None
-
-    def copy_stream(self, target: Instance, other: Value, node: Node) -> Value:
-        """Stream.CopyTo: into memory, or into a file."""
-        if type(other) is not Instance:
-            return unknown(target, other)
-        data = stream_data(target)
-        if "path" in other.fields:
-            self.emit_method("system.io.filestream.write", [to_word(other.fields["path"]), to_word(data)], node)
-        elif is_known(data):
-            other.data = data
-        else:
-            other.data = unknown(data, target)
-            other.data.text = self.spelled(node)
-        return None
