@@ -16,7 +16,7 @@ import msgspec
 
 from tidewaiter.errors import KnowledgeError
 
-Style = Literal["gnu", "windows", "single", "keyvalue", "powershell", "none"]
+Style = Literal["gnu", "windows", "single", "keyvalue", "powershell", "socat", "none"]
 Platform = Literal["windows", "linux", "macos", "esxi", "network", "any"]
 SinkKind = Literal["run", "extract", "write", "transform", "install", "view"]
 
@@ -82,6 +82,8 @@ class Wrap(_Table, frozen=True):
     when: tuple[str, ...] = ()
     shell: str | None = None  # the words are joined and read as text of this shell
     remote: str | None = None  # selector of the host on which the inner command runs
+    stdin: bool = False  # known words of standard input, or behind `:::`, join the inner words, as xargs and parallel do
+    bare: Literal["benign", "ingress"] = "benign"  # "ingress": what the inner command only prints was still fetched on purpose
 
 
 class Example(_Table, frozen=True):
@@ -105,6 +107,8 @@ class Utility(_Table, frozen=True):
     original_names: tuple[str, ...] = ()  # PE OriginalFileName, lower case
     style: Style = "gnu"
     strict_order: bool = False  # options end at the first positional argument
+    strict_after: int = 0  # options end at this positional argument (2: `docker run IMAGE`)
+    carrier: bool = False  # its name is shown before that of the program it starts: "busybox wget"
     options: Mapping[str, str] = {}
     distinctive: tuple[str, ...] = ()  # conditions under which a renamed copy is recognised by its arguments alone
     form: tuple[Form, ...] = ()
@@ -168,6 +172,12 @@ class Catalog:
             if "any" in utility.platforms:
                 return utility
         return found[0] if found else None
+
+    def candidates(self, program: str, platform: str) -> list[Utility]:
+        """All utilities of that base name that a platform can have, those made for it first."""
+        found = self.by_name.get(program) or []
+        own = [utility for utility in found if platform in utility.platforms]
+        return own + [utility for utility in found if "any" in utility.platforms and utility not in own] or found
 
     def original(self, name: str) -> Utility | None:
         """The utility whose PE OriginalFileName this is."""

@@ -20,6 +20,7 @@ class Parsed:
     args: list[Word] = field(default_factory=list)  # positional words
     next_of: dict[int, Word] = field(default_factory=dict)  # id(word) -> the positional word behind it
     unknown: list[str] = field(default_factory=list)
+    mounted: set[int] = field(default_factory=set)  # id(word) of words that lie on a mapped drive or folder
 
     def add(self, role: str, value: Word) -> None:
         """Record one occurrence of an option."""
@@ -30,7 +31,9 @@ def parse(utility: Utility, table: dict[str, Option], invocation: Invocation) ->
     """Sort the words of an invocation by the utility's option style. Never raises: what is unknown is positional or a flag."""
     parsed = Parsed()
     words = list(invocation.argv[1:])
-    if utility.style == "gnu":
+    if utility.style == "socat":
+        _socat(table, words, parsed)
+    elif utility.style == "gnu":
         _gnu(utility, table, words, parsed)
     elif utility.style == "windows":
         _windows(table, words, parsed, utility.strict_order)
@@ -54,13 +57,14 @@ def _value(word: Word, text: str) -> Word:
 def _gnu(utility: Utility, table: dict[str, Option], words: list[Word], parsed: Parsed) -> None:
     """getopt_long: clusters of short options, --long[=value], unambiguous prefixes, `--` ends."""
     position = 0
+    last_with_options = 1 if utility.strict_order else utility.strict_after
     while position < len(words):
         word = words[position]
         text = word.text
         position += 1
         if text == "--":
             parsed.args.extend(words[position:])
-            if utility.strict_order or "dashdash" in utility.options:
+            if last_with_options or "dashdash" in utility.options:
                 parsed.add("dashdash", word)
             return
         if text.startswith("--") and len(text) > 2:
@@ -80,7 +84,7 @@ def _gnu(utility: Utility, table: dict[str, Option], words: list[Word], parsed: 
             position = _gnu_short(table, words, position, word, parsed)
         else:
             parsed.args.append(word)
-            if utility.strict_order:
+            if last_with_options and len(parsed.args) >= last_with_options:
                 parsed.args.extend(words[position:])
                 return
 
@@ -124,7 +128,7 @@ def _gnu_short(table: dict[str, Option], words: list[Word], position: int, word:
 def _by_prefix(table: dict[str, Option], name: str) -> Option | None:
     if len(name) < 4:
         return None
-    found = {option.role: option for spelling, option in table.items() if spelling.startswith(name) and spelling.startswith("--")}
+    found = {option.role: option for spelling, option in table.items() if name[:2] == "--" and spelling.startswith(name)}
     return next(iter(found.values())) if len(found) == 1 else None
 
 
@@ -145,9 +149,7 @@ def _windows(table: dict[str, Option], words: list[Word], parsed: Parsed, strict
         position = _windows_option(folded, words, position, word, text, parsed)
 
 
-def _windows_option(
-    folded: dict[str, Option], words: list[Word], position: int, word: Word, text: str, parsed: Parsed
-) -> int:
+def _windows_option(folded: dict[str, Option], words: list[Word], position: int, word: Word, text: str, parsed: Parsed) -> int:
     body = text.lstrip("/-–—―")
     name = re.split(r"[:=]", body, maxsplit=1)[0]
     option = folded.get(body.lower()) or folded.get(name.lower())
@@ -158,7 +160,8 @@ def _windows_option(
             return position
         if "/" in body:  # run-together options: /q/i:url
             for part in re.split(r"/(?=[A-Za-z])", body):
-                position = _windows_option(folded, words, position, word, "/" + part, parsed) if part and "/" not in part else position
+                if part and "/" not in part:
+                    position = _windows_option(folded, words, position, word, "/" + part, parsed)
             return position
         parsed.unknown.append(text)
         return position
@@ -239,3 +242,49 @@ def _powershell(table: dict[str, Option], invocation: Invocation, words: list[Wo
         else:
             parsed.unknown.append("-" + name)
     parsed.args.extend(words)
+
+
+_SOCAT_PEER = re.compile(
+    r"^(?:tcp|udp|sctp|udplite|openssl|ssl|openssl-dtls|dccp)[46]?(?:-(?:connect|sendto|datagram|client))?$"
+)
+_SOCAT_LISTEN = re.compile(r"^(?:tcp|udp|sctp|openssl|ssl|openssl-dtls|dccp)[46]?-(?:listen|l|recv|recvfrom|dtls-server)$")
+_SOCAT_PROXY = re.compile(r"^(?:socks4|socks4a|socks5(?:-connect)?|proxy(?:-connect)?)$")
+
+
+def _socat(table: dict[str, Option], words: list[Word], parsed: Parsed) -> None:
+    """Two addresses `TYPE:PARAMETERS,options`, see socat(1). Roles: first_X, second_X with X in peer, listen, file, run, stdio."""
+    addresses: list[Word] = []
+    position = 0
+    while position < len(words):
+        word = words[position]
+        position += 1
+        option = table.get(word.text[:2]) if word.text.startswith("-") and len(word.text) > 1 else None
+        if option is not None:
+            attached = option.value == "required" and len(word.text) == 2 and position < len(words)
+            parsed.add(option.role, words[position] if attached else word)
+            position += attached
+        elif not word.text.startswith("-") or word.text == "-":
+            addresses.append(word)
+    for place, word in zip(("first", "second"), addresses, strict=False):
+        role, value = _socat_address(word.text)
+        parsed.add(f"{place}_{role}", _value(word, value))
+        parsed.args.append(word)
+
+
+def _socat_address(text: str) -> tuple[str, str]:
+    kind, _, rest = text.partition(":")
+    kind = kind.lower()
+    if text in ("-", "stdio", "STDIO") or kind.split(",")[0] in ("-", "stdio", "stdin", "stdout"):
+        return "stdio", "-"
+    value = rest.split(",")[0]
+    if _SOCAT_PEER.match(kind):
+        return "peer", value
+    if _SOCAT_LISTEN.match(kind):
+        return "listen", value
+    if _SOCAT_PROXY.match(kind):
+        return "peer", ":".join(value.split(":")[1:3])
+    if kind in ("exec", "system", "shell"):
+        return "run", value if kind == "exec" else rest
+    if kind in ("open", "create", "creat", "file", "gopen") or "/" in text.split(",")[0]:
+        return "file", (value if rest else text.split(",")[0])
+    return "other", text

@@ -204,8 +204,21 @@ def _printf(call: Call) -> list[Invocation] | None:
     return []
 
 
+def _ztcp(call: Call) -> list[Invocation] | None:
+    """`ztcp [-d FD] HOST PORT` of zsh: REPLY is a descriptor of a connection."""
+    rest = [word.text for word in call.argv[1:]]
+    number = "12"
+    if rest[:1] == ["-d"] and len(rest) > 1:
+        number, rest = rest[1], rest[2:]
+    places = [word for word in rest if not word.startswith("-")]
+    if len(places) == 2:
+        call.shell.descriptors[number] = Word(f"/dev/tcp/{places[0]}/{places[1]}")
+        call.shell.variables["REPLY"] = Word(number)
+    return None
+
+
 BUILTINS: dict[str, Builtin] = {
     "export": _declare, "declare": _declare, "typeset": _declare, "local": _declare, "readonly": _declare,
     "eval": _eval, "trap": _trap, "exec": _exec, "command": _command, "builtin": _command, "set": _set, "shift": _shift,
-    "alias": _alias, "unset": _unset, "read": _read, "mapfile": _read, "readarray": _read, "printf": _printf,
+    "alias": _alias, "unset": _unset, "read": _read, "mapfile": _read, "readarray": _read, "printf": _printf, "ztcp": _ztcp,
 }  # fmt: skip

@@ -271,13 +271,17 @@ class Shell:
                 streams = self._document(redirect, streams)
             elif redirect.operator == "<<<":
                 streams = self._text_input(self.expander.one(redirect.target), streams, "\n")
-            elif redirect.operator in ("<&", ">&") and re.fullmatch(r"\d*-?", redirect.target):
+            elif redirect.operator in ("<&", ">&") and re.fullmatch(r"\d*-?", self._descriptor(redirect.target)):
                 streams = self._duplicate(redirect, streams)
             elif redirect.operator in ("<", "<>"):
                 streams = self._from_file(redirect, streams)
             else:
                 streams = self._to_file(redirect, streams)
         return streams
+
+    def _descriptor(self, target: str) -> str:
+        """The number of a descriptor: as spelled, or the value of `$REPLY` after ztcp."""
+        return self.expander.one(target).text if re.fullmatch(r"\$\{?\w+\}?", target) else target
 
     def _document(self, redirect: Redirect, streams: Streams) -> Streams:
         body = redirect.body or ""
@@ -309,7 +313,7 @@ class Shell:
 
     def _duplicate(self, redirect: Redirect, streams: Streams) -> Streams:
         """`2>&1`, `<&3`, `0>&1`: one descriptor becomes a copy of another."""
-        source = redirect.target.rstrip("-")
+        source = self._descriptor(redirect.target).rstrip("-")
         target = redirect.fd or ("0" if redirect.operator == "<&" else "1")
         if source == "1":
             copied = streams.stdout

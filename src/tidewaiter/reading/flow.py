@@ -67,7 +67,7 @@ def apply_sink(sink: Sink, view: forms.View, fetches: Iterable[Fetch]) -> list[F
                 fetch.taken, fetch.open = True, False
             if to_stdout or not dest:
                 onward.append(fetch)
-        else:
+        elif sink.kind != "view":  # a program that only looks at content passes on something else: a count, a hash
             onward.append(fetch)
     return onward
 

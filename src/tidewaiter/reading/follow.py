@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
-from tidewaiter.catalog import utilities
+import msgspec
+
 from tidewaiter.catalog.utilities import Code, Utility, Wrap
 from tidewaiter.reading import argv as grammar
 from tidewaiter.reading import forms, languages, locations
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null
 from tidewaiter.reading.invocation import Invocation, Script, Word
+from tidewaiter.reading.recall import Recall, program_name, shown_name
+from tidewaiter.reading.wrapping import inner_commands
 from tidewaiter.schema.action import Action, ActionKind
 
-_VERSION = re.compile(r"[\d.]+$")
 _DEV_SOCKET = re.compile(r"^/dev/(?:tcp|udp)/([^/\s]+)/(\d+|\S+)$")
+_SENDS = frozenset({"cat", "tar", "gzip", "bzip2", "xz", "zip", "dd", "base64", "openssl", "cpio", "pg_dump", "mysqldump"})
 _ECHO = frozenset({"echo", "printf", "write-output", "cat"})
 
 
@@ -25,14 +29,10 @@ class Follower:
     def __init__(self, platform: str, budget: Budget, original_name: str | None = None) -> None:
         self.platform = platform
         self.budget = budget
-        self.original_name = original_name
-        self.catalog = utilities.load()
+        self.recall = Recall(platform, budget, original_name)
         self.actions: list[Action] = []
         self.fetches: list[Fetch] = []
-        self.files: dict[str, str] = {}
-        self.mounts: dict[str, str] = {}
-        self.folder: str | None = None  # a UNC path that pushd or cd made current
-        self.copies: dict[str, Utility] = {}
+        self.carriers: list[str] = []  # names of the programs inside which this one runs: busybox, kubectl
 
     # ------------------------------------------------------------------ texts
     def read_process(self, command_line: str) -> None:
@@ -124,13 +124,11 @@ class Follower:
         match = _DEV_SOCKET.match(invocation.stdin_file.text) if invocation.stdin_file is not None else None
         if match is None:
             return []
-        fetch = Fetch("bash", "dev_tcp", [f"{match[1]}:{match[2]}"], open=True)
+        fetch = Fetch(self._shown("bash"), "dev_tcp", [f"{match[1]}:{match[2]}"], open=True)
         self.fetches.append(fetch)
         return [fetch]
 
-    def _program(
-        self, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]
-    ) -> list[Fetch]:
+    def _program(self, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]) -> list[Fetch]:
         if not invocation.argv:
             return incoming
         every = [fetch for fetches in contents.values() for fetch in fetches]
@@ -138,24 +136,26 @@ class Follower:
         if first:  # the fetched text itself is the command
             for fetch in first:
                 fetch.run()
-        utility = self.find(invocation)
+        utility = self.recall.find(invocation)
         if utility is None:
             return self._unknown(invocation, incoming + every)
-        self._mounted(invocation)
-        parsed = grammar.parse(utility, self.catalog.options(utility), invocation)
+        mounted = self.recall.rewrite_mounted(invocation)
+        parsed = grammar.parse(utility, self.recall.catalog.options(utility), invocation)
+        parsed.mounted = mounted
         view = forms.View(utility, parsed, invocation)
-        for wrap in utility.wrap:
-            if view.all_hold(wrap.when):
-                inner = self._wrap(wrap, view, invocation, incoming, contents)
-                if inner is not None:
-                    return inner
         out: list[Fetch] = []
         coded = False
-        for code in utility.code:
-            if view.all_hold(code.when):
-                ran, left = self._code(code, view, utility, incoming, contents)
-                coded = coded or ran
-                out += left
+        with self._carried(utility):
+            for wrap in utility.wrap:
+                if view.all_hold(wrap.when):
+                    inner = self._wrap(wrap, view, utility, incoming, contents)
+                    if inner is not None:
+                        return inner + self._form(utility, parsed, invocation)
+            for code in utility.code:
+                if view.all_hold(code.when):
+                    ran, left = self._code(code, view, utility, incoming, contents)
+                    coded = coded or ran
+                    out += left
         handled = self._sinks(utility, view, incoming, contents)
         if handled is not None:
             out += handled
@@ -165,48 +165,63 @@ class Follower:
             out += self._form(utility, parsed, invocation)
         return out
 
-    def find(self, invocation: Invocation) -> Utility | None:
-        """The utility of an invocation: by name, by a copy made before, by PE original name, by its distinctive arguments."""
-        name = program_name(invocation.program)
-        found = self.catalog.named(name, self.platform)
-        if found is None and _VERSION.search(name):
-            found = self.catalog.named(_VERSION.sub("", name).rstrip("-"), self.platform)
-        if found is not None:
-            return found
-        if name in self.copies:
-            return self.copies[name]
-        if self.original_name:
-            found = self.catalog.original(self.original_name)
-            if found is not None:
-                return found
-        for utility in self.catalog.distinctive:
-            parsed = grammar.parse(utility, self.catalog.options(utility), invocation)
-            if forms.View(utility, parsed, invocation).all_hold(utility.distinctive):
-                self.budget.note("renamed program", f"{invocation.program} takes the arguments of {utility.name}")
-                return utility
-        return None
+    @contextmanager
+    def _carried(self, utility: Utility) -> Iterator[None]:
+        """What a carrier starts is shown behind the carrier's name."""
+        if utility.carrier:
+            self.carriers.append(shown_name(utility))
+        before = len(self.actions)
+        try:
+            yield
+        finally:
+            if utility.carrier:
+                name = self.carriers.pop()
+                for number, action in enumerate(self.actions[before:], before):
+                    if name not in action.utility.split():
+                        self.actions[number] = msgspec.structs.replace(action, utility=f"{name} {action.utility}")
+
+    def _shown(self, name: str) -> str:
+        return " ".join(dict.fromkeys([*self.carriers, name]))
 
     def _unknown(self, invocation: Invocation, content: list[Fetch]) -> list[Fetch]:
         program = invocation.program
         if locations.is_unc(program) and not locations.is_loopback(program):
-            self.fetches.append(Fetch("unc", "run_from_share", [program], runs=True, confidence=70))
+            self.fetches.append(Fetch(self._shown("unc"), "run_from_share", [program], runs=True, confidence=70))
         return content
 
     def _wrap(
-        self, wrap: Wrap, view: forms.View, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]
+        self, wrap: Wrap, view: forms.View, utility: Utility, incoming: list[Fetch], contents: dict[int, list[Fetch]]
     ) -> list[Fetch] | None:
-        words = view.words(wrap.args)
-        if not words:
+        commands = inner_commands(wrap, view)
+        if not commands:
             return None
+        left: list[Fetch] = []
+        before = len(self.fetches)
+        for words in commands:
+            hosts = view.texts([wrap.remote]) if wrap.remote is not None else []
+            text = " ".join(word.text for word in words)
+            run = self._started(wrap, view, words, contents)
+            left += self._remote(run, text, hosts[0], utility, view, incoming) if hosts else run(incoming)
+        if wrap.bare == "ingress":
+            for fetch in self.fetches[before:]:
+                fetch.bare = wrap.bare
+        return left
+
+    def _started(
+        self, wrap: Wrap, view: forms.View, words: list[Word], contents: dict[int, list[Fetch]]
+    ) -> Callable[[list[Fetch]], list[Fetch]]:
+        """Start one inner command when it is called with the content on its standard input."""
+        outer = view.invocation
         if wrap.shell is not None:
             text = " ".join(word.text for word in words)
-            return self.read_text(text, languages.shell_for(wrap.shell, self.platform), incoming)
+            language = languages.shell_for(wrap.shell, self.platform)
+            return lambda incoming: self.read_text(text, language, incoming)
         inner = Invocation(
-            argv=tuple(words), stdin=invocation.stdin, stdin_text=invocation.stdin_text, stdin_file=invocation.stdin_file,
-            spelled=invocation.spelled,
-        )
+            argv=tuple(words), stdin=outer.stdin, stdin_text=None if wrap.stdin else outer.stdin_text,
+            stdin_file=outer.stdin_file, spelled=outer.spelled,
+        )  # fmt: skip
         self.budget.spend()
-        return self._program(inner, incoming, contents)
+        return lambda incoming: self._program(inner, incoming, contents)
 
     # -------------------------------------------------------------------- code
     def _code(
@@ -226,7 +241,7 @@ class Follower:
             text = view.invocation.stdin_text or ""
         if not text:
             for path in view.texts(code.file):
-                text = self.files.get(path.lower(), "")
+                text = self.recall.files.get(path.lower(), "")
                 if text:
                     break
         if not text:
@@ -236,14 +251,19 @@ class Follower:
             return self._session(text, peers[0] if peers else None, utility), []
         if code.remote is not None:
             hosts = view.texts([code.remote])
-            return True, self._remote(text, code.language, hosts[0] if hosts else "", utility, view, incoming)
+
+            def run(local: list[Fetch]) -> list[Fetch]:
+                return self.read_text(text, code.language, local)
+
+            return True, self._remote(run, text, hosts[0] if hosts else "", utility, view, incoming)
         return True, self.read_text(text, code.language, incoming)
 
     def _session(self, text: str, peer: str | None, utility: Utility) -> bool:
         items = languages.session(text, peer, self.budget)
         for item in items:
             if item.get:
-                self.fetches.append(Fetch(utility.name, "session", [item.source], dest=item.dest, open=item.dest is None))
+                name = self._shown(utility.name)
+                self.fetches.append(Fetch(name, "session", [item.source], dest=item.dest, open=item.dest is None))
             else:
                 self.actions.append(
                     Action(kind=ActionKind.UPLOAD, utility=utility.name, form="session", file=item.source, remote=item.peer)
@@ -251,13 +271,19 @@ class Follower:
         return bool(items)
 
     def _remote(
-        self, text: str, language: str, host: str, utility: Utility, view: forms.View, incoming: list[Fetch]
+        self,
+        run: Callable[[list[Fetch]], object],
+        text: str,
+        host: str,
+        utility: Utility,
+        view: forms.View,
+        incoming: list[Fetch],
     ) -> list[Fetch]:
-        """A script that runs on another host: local input that it stores is lateral, its output that is kept here is ingress."""
-        local = Fetch(utility.name, "remote_write", kind=ActionKind.LATERAL, open=True)
+        """What runs on another host: local input that it stores is lateral, its output that is kept here is ingress."""
+        local = Fetch(self._shown(utility.name), "remote_write", kind=ActionKind.LATERAL, open=True)
         has_input = bool(view.invocation.stdin or view.invocation.stdin_text or view.invocation.stdin_file)
         before = len(self.fetches)
-        self.read_text(text, language, [local] if has_input else [])
+        run([local] if has_input else [])
         for fetch in self.fetches[before:]:
             fetch.notes.append(f"on {host}")
         if local.taken:
@@ -269,7 +295,7 @@ class Follower:
             return []
         read_file = re.match(r"^\s*(?:sudo\s+)?(?:cat|type|zcat|gzip -c|base64)\s+['\"]?([^\s|;&'\"]+)['\"]?\s*$", text)
         source = f"{host}:{read_file[1]}" if read_file else host
-        fetch = Fetch(utility.name, "remote_read", [source], open=True, confidence=85 if read_file else 55)
+        fetch = Fetch(self._shown(utility.name), "remote_read", [source], open=True, confidence=85 if read_file else 55)
         self.fetches.append(fetch)
         return [fetch]
 
@@ -295,19 +321,24 @@ class Follower:
         if match is None or match.view is None:
             return []
         form, view = match.form, match.view
-        name = shown_name(utility)
+        name = self._shown(shown_name(utility))
         if form.id == "local_copy":
-            self._remember_copy(match)
+            self.recall.remember_copy(match)
         if form.mount is not None and match.sources:
-            for place in view.texts([form.mount]) or [""]:
-                self.mounts[place.lower().rstrip("\\/") or "\0folder"] = match.sources[0]
+            self.recall.remember_mount(view.texts([form.mount]), match.sources[0])
         if form.action != "ingress":
             self.actions.append(
                 Action(
-                    kind=ActionKind(form.action), utility=name, form=form.id, dest=match.dests[0] if match.dests else None,
+                    kind=ActionKind(form.action),
+                    utility=name,
+                    form=form.id,
+                    dest=match.dests[0] if match.dests else None,
                     urls=tuple(match.sources) if form.action in ("upload", "package", "benign") else (),
-                    file=next(iter(view.texts(form.file)), None), remote=next(iter(view.texts(form.remote)), None),
-                    techniques=form.techniques, confidence=form.confidence, notes=(form.note,) if form.note else (),
+                    file=next(iter(view.texts(form.file)), None),
+                    remote=next(iter(view.texts(form.remote)), None),
+                    techniques=form.techniques,
+                    confidence=form.confidence,
+                    notes=(form.note,) if form.note else (),
                 )
             )
             return []
@@ -319,8 +350,16 @@ class Follower:
             pairs = [([source], dest) for source, dest in zip(match.sources, match.dests, strict=False)]
         for sources, dest in pairs:
             fetch = Fetch(
-                name, form.id, list(sources), bare=form.bare, runs=runs, techniques=form.techniques, confidence=form.confidence,
-                notes=[form.note] if form.note else [], open=match.to_stdout and dest is None, taken=runs,
+                name,
+                form.id,
+                list(sources),
+                bare=form.bare,
+                runs=runs,
+                techniques=form.techniques,
+                confidence=form.confidence,
+                notes=[form.note] if form.note else [],
+                open=match.to_stdout and dest is None,
+                taken=runs,
             )
             if dest is not None:
                 fetch.land(dest)
@@ -329,53 +368,20 @@ class Follower:
                 out.append(fetch)
         return out
 
-    def _remember_copy(self, match: forms.Match) -> None:
-        if match.view is None or not match.dests or not match.dests[0]:
-            return
-        for source in match.view.texts(match.form.file):
-            utility = self.catalog.named(program_name(source), self.platform)
-            if utility is not None:
-                self.copies[program_name(match.dests[0])] = utility
-
-    def _mounted(self, invocation: Invocation) -> None:
-        """Words on a drive or folder that this text mapped name the source that was mapped."""
-        if not self.mounts:
-            return
-        rewritten = []
-        for position, word in enumerate(invocation.argv):
-            text = word.text
-            source = None
-            for place, url in self.mounts.items():
-                if place == "\0folder":
-                    if position and re.match(r"^[\w][\w .-]*\.\w+$", text):
-                        source = url.rstrip("\\/") + "\\" + text
-                elif text.lower().startswith((place + "\\", place + "/")):
-                    source = url
-            rewritten.append(Word(source, word.content, word.known) if source else word)
-            if source:
-                self.budget.note("mapped drive", f"{text} is on {source}")
-        invocation.argv = tuple(rewritten)
-
     def _redirect(self, invocation: Invocation, out: list[Fetch]) -> list[Fetch]:
         if invocation.stdout is None:
             return out
         path = invocation.stdout.text
+        if _DEV_SOCKET.match(path) and program_name(invocation.program) in _SENDS and (invocation.stdin or invocation.args):
+            peer = _DEV_SOCKET.sub(r"\1:\2", path)
+            self.actions.append(Action(kind=ActionKind.UPLOAD, utility=self._shown("bash"), form="dev_tcp", remote=peer))
+            return []
         for fetch in out:
             fetch.land(path)
         name = program_name(invocation.program)
         if name in _ECHO and not is_null(path):
             text = " ".join(invocation.args) if name != "cat" else (invocation.stdin_text or "")
             key = path.lower()
-            self.files[key] = (self.files.get(key, "") + text + "\n" if invocation.append else text + "\n")[-65_536:]
+            before = self.recall.files.get(key, "") if invocation.append else ""
+            self.recall.files[key] = (before + text + "\n")[-65_536:]
         return []
-
-
-def program_name(program: str) -> str:
-    """Base name in lower case, without .exe, .com, .cmd and .bat."""
-    name = re.split(r"[\\/]", program.strip().strip("\"'"))[-1].lower()
-    return re.sub(r"\.(?:exe|com|cmd|bat)$", "", name)
-
-
-def shown_name(utility: Utility) -> str:
-    """The name that a person expects: all PowerShell cmdlets and .NET methods are PowerShell."""
-    return "powershell" if utility.name.startswith("powershell_") else utility.name

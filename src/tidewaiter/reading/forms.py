@@ -12,7 +12,7 @@ from tidewaiter.reading.argv import Parsed
 from tidewaiter.reading.invocation import Invocation, Word
 
 _SELECTOR = re.compile(
-    r"^(?P<what>args|arg|rest|opt|stdin|stdinfile)(?:\.(?P<which>-?\d+|[a-z_0-9]+))?(?::(?P<filter>[a-z]+))?$"
+    r"^(?P<what>args|arg|rest|opt|behind|stdinfile|stdin|stdout)(?:\.(?P<which>-?\d+|[a-z_0-9]+))?(?::(?P<filter>[a-z]+))?$"
 )
 _BRACED = re.compile(r"\{([^{}]+)\}")
 
@@ -44,6 +44,8 @@ class View:
             raise ValueError(f"cannot read the selector {selector!r}")
         found = self._raw(match["what"], match["which"])
         wanted = match["filter"]
+        if wanted == "mounted":
+            return [word for word in found if id(word) in self.parsed.mounted]
         return [word for word in found if locations.passes(word.text, wanted)] if wanted else found
 
     def _raw(self, what: str, which: str | None) -> list[Word]:
@@ -56,10 +58,30 @@ class View:
             return list(self.args[int(which or 0) :])
         if what == "opt":
             return list(self.parsed.options.get(which or "", []))
+        if what == "behind":
+            return self._behind(which or "")
+        if what == "stdout":
+            return [self.invocation.stdout] if self.invocation.stdout is not None else []
         if what == "stdin":
             text = self.invocation.stdin_text
             return [Word(text)] if text is not None else []
         return [self.invocation.stdin_file] if self.invocation.stdin_file is not None else []
+
+    def _behind(self, role: str) -> list[Word]:
+        """The words behind a flag up to `;` or `+`: what `find -exec` runs, what follows `--`."""
+        flags = self.parsed.options.get(role)
+        words = list(self.invocation.argv)
+        start = next((number for number, word in enumerate(words) if flags and word is flags[0]), None)
+        if start is None:
+            return []
+        rest = words[start + 1 :]
+        end = next((number for number, word in enumerate(rest) if word.text in (";", "+")), len(rest))
+        return rest[:end]
+
+    def _piped(self, condition: str) -> bool:
+        """`piped`: another program's output is read; `piped=cat,tar`: the output of one of these."""
+        names = {re.split(r"[\\/]", item.program)[-1].lower() for item in self.invocation.stdin}
+        return bool(names & set(condition.partition("=")[2].split(",")) if "=" in condition else names)
 
     def holds(self, condition: str) -> bool:
         """One condition: `role`, `!role`, `a|b`, a selector with a filter, `arg.0=get,put`, `args>2`, `opt.x~text`."""
@@ -67,18 +89,20 @@ class View:
             return not self.holds(condition[1:])
         if "|" in condition:
             return any(self.holds(part) for part in condition.split("|"))
+        if re.match(r"^piped(=|$)", condition):
+            return self._piped(condition)
         counted = re.match(r"^args([<>])(\d+)$", condition)
         if counted:
             number = len(self.args)
             return number > int(counted[2]) if counted[1] == ">" else number < int(counted[2])
-        compared = re.match(r"^((?:arg|args|opt|rest|stdin|stdinfile)(?:\.[-\w]+)?)([=~])(.*)$", condition)
+        compared = re.match(r"^((?:arg|args|opt|rest|behind|stdin|stdinfile|stdout)(?:\.[-\w]+)?)([=~])(.*)$", condition)
         if compared:
             texts = [word.text.lower() for word in self.words(compared[1])]
             wanted = compared[3].lower().split(",")
             if compared[2] == "=":
                 return any(text in wanted for text in texts)
             return any(part in text for text in texts for part in wanted)
-        if "." in condition or ":" in condition or condition in ("args", "stdin"):
+        if "." in condition or ":" in condition or condition in ("args", "stdin", "stdinfile", "stdout"):
             return bool(self.words(condition))
         return condition in self.parsed.options
 
@@ -171,9 +195,7 @@ def _matched(form: Form, view: View, sources: list[str]) -> Match:
     return result
 
 
-def destination(
-    targets: Sequence[Target | str], view: View, source: str | None, position: int = 0
-) -> tuple[str | None, bool]:
+def destination(targets: Sequence[Target | str], view: View, source: str | None, position: int = 0) -> tuple[str | None, bool]:
     """The first destination that has a value: (path or None, whether it is standard output)."""
     for target in targets:
         value, when = (target, ()) if isinstance(target, str) else (target.value, target.when)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tidewaiter.catalog import utilities
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.follow import Follower
+from tidewaiter.reading.recall import program_name
 from tidewaiter.schema.action import Action, Reading
 
 _POWERSHELL_START = re.compile(
-    r"^\s*(?:[\[($&.]\s*[\w\[($'\"{]|\$|@[{('\"]|[a-z]+-[a-z]+\b|(?:iwr|irm|iex|gc|saps|sal|nal|foreach|function|param|try|if\s*\(|while\s*\()(?:\b|\())", re.I
+    r"^\s*(?:[\[($&.]\s*[\w\[($'\"{]|\$|@[{('\"]|[a-z]+-[a-z]+\b|(?:iwr|irm|iex|gc|saps|sal|nal|foreach|function|param|try|if\s*\(|while\s*\()(?:\b|\())",
+    re.I,
 )
-_EXECUTABLE_START = re.compile(r"^\s*(?:[\"']?(?:[a-z]:|%|\\\\)[^|&<>]*?\.(?:exe|com|bat|cmd)\b|[\w.-]+\.(?:exe|com|bat|cmd)\b)", re.I)
+_EXECUTABLE_START = re.compile(
+    r"^\s*(?:[\"']?(?:[a-z]:|%|\\\\)[^|&<>]*?\.(?:exe|com|bat|cmd)\b|[\w.-]+\.(?:exe|com|bat|cmd)\b)", re.I
+)
 _PROGRAM_WITH_DASH = frozenset({"apt-get", "ssh-keygen", "lwp-download", "ssh-copy-id", "git-remote"})
 LONGEST = 262_144
 """Characters of a command that are read; the rest is named in `Reading.limits`."""
@@ -61,7 +66,7 @@ def read(
 def shell_of(command: str, platform: str) -> str:
     """The shell whose language a bare line of a platform is most likely written in."""
     if platform == "network":
-        return "network"
+        return _network_shell(command)
     if platform != "windows":
         return "bash"
     if _EXECUTABLE_START.match(command):
@@ -70,6 +75,15 @@ def shell_of(command: str, platform: str) -> str:
     if first in _PROGRAM_WITH_DASH:
         return "cmd"
     return "powershell" if _POWERSHELL_START.match(command) else "cmd"
+
+
+def _network_shell(command: str) -> str:
+    """A vendor's command line, unless it holds the operators of a shell or starts with a program of no vendor's."""
+    first = program_name(command.split(maxsplit=1)[0]) if command.strip() else ""
+    if re.search(r"[;`]|&&|\|\||\$\(|\|\s*(?:ba|a|da)?sh\b", command) and not command.lstrip().startswith(("/", ":")):
+        return "bash"
+    known = utilities.load().by_name.get(first)
+    return "network" if not known or any("network" in utility.platforms for utility in known) else "bash"
 
 
 def _less_sure(action: Action) -> Action:

@@ -1,0 +1,45 @@
+"""The command lines that a wrapping program builds: sudo, env, xargs, parallel, find -exec, docker exec ..."""
+
+from __future__ import annotations
+
+import re
+
+from tidewaiter.catalog.utilities import Wrap
+from tidewaiter.reading.forms import View
+from tidewaiter.reading.invocation import Word
+
+_ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*=")
+_WORDS_AT_MOST = 64
+_COMMANDS_AT_MOST = 8
+
+
+def inner_commands(wrap: Wrap, view: View) -> list[list[Word]]:
+    """The words of each command that the wrapper starts, without leading `NAME=value`; empty where there is none.
+
+    With `wrap.stdin` the words of the known standard input, or those behind `:::`, are appended as xargs(1) and parallel(1) do,
+    or take the place of the option `replace` (`{}` where it is not given).
+    """
+    words = view.words(wrap.args)
+    while words and _ASSIGNMENT.match(words[0].text):
+        words = words[1:]
+    if not words:
+        return []
+    if not wrap.stdin:
+        return [words]
+    mark = next((number for number, word in enumerate(words) if word.text == ":::"), None)
+    if mark is not None:
+        values, words = words[mark + 1 :], words[:mark]
+    else:
+        values = [Word(text) for text in re.split(r"[\s\0]+", view.invocation.stdin_text or "") if text]
+    values = values[:_WORDS_AT_MOST]
+    named = view.texts(["opt.replace"])
+    place = named[0] if named and not named[0].startswith("-") else "{}"
+    if not values or not words:
+        return [words] if words else []
+    if not any(place in word.text for word in words):
+        return [[*words, *values]]
+    return [[_replaced(word, place, value) for word in words] for value in values[:_COMMANDS_AT_MOST]]
+
+
+def _replaced(word: Word, place: str, value: Word) -> Word:
+    return Word(word.text.replace(place, value.text), word.content, word.known) if place in word.text else word
