@@ -252,7 +252,7 @@ _SOCAT_PROXY = re.compile(r"^(?:socks4|socks4a|socks5(?:-connect)?|proxy(?:-conn
 
 
 def _socat(table: dict[str, Option], words: list[Word], parsed: Parsed) -> None:
-    """Two addresses `TYPE:PARAMETERS,options`, see socat(1). Roles: first_X, second_X with X in peer, listen, file, run, stdio."""
+    """Two addresses `TYPE:PARAMETERS,options`, see socat(1). Roles: first_ or second_ and peer, listen, file, run or stdio."""
     addresses: list[Word] = []
     position = 0
     while position < len(words):
