@@ -72,29 +72,23 @@ def split(line: bytes, year: int | None = None) -> SyslogLine | None:
 class YearGuess:
     """The year of lines that have none.
 
-    The only years a file can be trusted for are those that it names itself (an ISO line, the XML of an event): the latest one
-    seen counts. Without any, the year is 1970, so that the order within the file holds, no run depends on today's date, and a
-    reader sees at once that the year is unknown. Lines are in order of time: a month that jumps back by more than half a year
-    begins the next year.
+    `known` is a year that the file names itself elsewhere (in an ISO line, in the XML of an event). Without one the year is
+    1970, so that the order within the file holds, no run depends on today's date, and a reader sees at once that the year is
+    unknown. Lines are taken to be in order of time: a month that jumps back by more than half a year begins the next year.
     """
 
     def __init__(self, known: int | None = None) -> None:
-        self.year = known or 1970
-        self.known = known is not None
+        self._year = known or 1970
         self._month = 0
-
-    def learn(self, year: int, month: int) -> None:
-        """A line of the file named its year."""
-        self.year, self._month, self.known = year, month, True
 
     def of(self, month: int) -> int:
         """The year of the next line without one."""
         if self._month - month > 6:
-            self.year += 1
-        elif month - self._month > 6 and self._month:
-            return self.year - 1 if self.year > 1970 else self.year  # a straggler from before the turn of the year
+            self._year += 1
+        elif self._month and month - self._month > 6:
+            return max(self._year - 1, 1970)  # a straggler from before the turn of the year
         self._month = month
-        return self.year
+        return self._year
 
 
 def _iso_time(groups: tuple[bytes, ...]) -> int | None:

@@ -25,6 +25,7 @@ _MARK = re.compile(
     rb"(?:^|\n)(?:<\d{1,3}>)?[^\n]{15,160}?[ >]shell(?:\[\d{1,12}\]:? ?| \d{1,12} - - )"
     rb"(?:\[[^\]\s]{1,64}\]:|Interactive shell session)"
 )
+_YEAR = re.compile(rb"(?:^|[\n> ])((?:19|20)\d\d)-\d\d-\d\dT\d\d:")
 _MESSAGES = re.compile(
     rb"(?:Interactive shell session|(?:ESXi|SSH|Shell|ESX) (?:[Ss]hell |login |session )?\w{0,20} ?"
     rb"(?:started|terminated|enabled|disabled|available|closed|opened))"
@@ -43,7 +44,8 @@ class Source:
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as = account.recognised_as or self.title
-        years = YearGuess()
+        named = _YEAR.search(opened.head)
+        years = YearGuess(int(named[1]) if named else None)
         batch: list[Event] = []
         last: Event | None = None  # a command that the next line may continue
         for number, line, cut in numbered_lines(opened.path):

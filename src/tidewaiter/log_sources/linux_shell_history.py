@@ -22,9 +22,9 @@ _EPOCHS = re.compile(rb"^#(\d{9,10})[ \t\r]*$", re.MULTILINE)
 _ZSH = re.compile(rb": {1,2}(\d{9,10}):\d{1,9};(.*)", re.DOTALL)
 _ZSH_LINES = re.compile(rb"^: {1,2}\d{9,10}:\d{1,9};", re.MULTILINE)
 _FISH = re.compile(rb"^- cmd: .*\n  when: \d{9,10}\s*$", re.MULTILINE)
+_FISH_ESCAPE = re.compile(rb"\\([n\\])")
 _NAME = re.compile(
-    r"[._]?(?:(?:ba|z|k|mk|pdk|da|a|fi|tc|c)?sh[._-]?)?(?:hist|history|histfile)(?:[._-]([\w@-]{1,64}))?(?:\.txt)?",
-    re.IGNORECASE,
+    r"(?i)[._]?(?:(?:ba|z|k|mk|pdk|da|a|fi|tc|c)?sh[._-]?)?(?:hist|history|histfile)(?:[._-]([\w@-]{1,64}))?(?:\.txt)?"
 )
 _HOME = re.compile(r"(?:^|[/\\!])(?:home|Users)[/\\]([^/\\!]{1,64})[/\\][^/\\]*$")
 _EARLIEST, _LATEST = 631_152_000, 4_102_444_800  # 1990 and 2100, in seconds
@@ -115,7 +115,7 @@ def _entries(opened: Opened, account: Account) -> Iterator[tuple[int, int | None
             if line.startswith(b"- cmd: "):
                 yield from _finished(entry, account)
                 entry = _Entry(number, None)
-                entry.add(line[7:].replace(b"\\n", b"\n").replace(b"\\\\", b"\\"))
+                entry.add(_FISH_ESCAPE.sub(lambda found: b"\n" if found[1] == b"n" else found[1], line[7:]))
             elif entry is not None and when.startswith(b"when: ") and when[6:].isdigit():
                 entry.seconds = int(when[6:16])
                 entry.count += 1
