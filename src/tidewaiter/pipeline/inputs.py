@@ -156,7 +156,7 @@ class _Walk:
         self.links: list[str] = []
         self.roots: list[str] = []
         for path in paths:
-            with suppress(OSError):
+            with suppress(OSError, ValueError):
                 self.roots.append(os.path.realpath(path))
 
     def add_given(self, path: str) -> None:
