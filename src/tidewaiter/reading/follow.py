@@ -144,7 +144,7 @@ class Follower:
         parsed.mounted = mounted
         view = forms.View(utility, parsed, invocation)
         out: list[Fetch] = []
-        coded = False
+        coded = session = False
         with self._carried(utility):
             for wrap in utility.wrap:
                 if view.all_hold(wrap.when):
@@ -155,13 +155,14 @@ class Follower:
                 if view.all_hold(code.when):
                     ran, left = self._code(code, view, utility, incoming, contents)
                     coded = coded or ran
+                    session = session or (ran and code.language in languages.SESSIONS)
                     out += left
         handled = self._sinks(utility, view, incoming, contents)
         if handled is not None:
             out += handled
         elif not coded:
             out += incoming + every
-        if not coded or not out:
+        if not session and (not coded or not out):
             out += self._form(utility, parsed, invocation)
         return out
 
@@ -229,7 +230,8 @@ class Follower:
     ) -> tuple[bool, list[Fetch]]:
         """Run a script that the program takes: (whether there was one, what it leaves on standard output)."""
         words = [word for selector in code.text for word in view.words(selector)]
-        text = languages.script_text(code.language, view.invocation, " ".join(word.text for word in words))
+        separator = "\n" if code.language in languages.SESSIONS else " "
+        text = languages.script_text(code.language, view.invocation, separator.join(word.text for word in words))
         for word in words:
             for fetch in contents.get(id(word), ()):
                 fetch.run()

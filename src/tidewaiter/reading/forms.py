@@ -46,6 +46,8 @@ class View:
         wanted = match["filter"]
         if wanted == "mounted":
             return [word for word in found if id(word) in self.parsed.mounted]
+        if wanted == "inner":
+            return [Word(inner, word.content, word.known) for word in found for inner in locations.inner(word.text)]
         return [word for word in found if locations.passes(word.text, wanted)] if wanted else found
 
     def _raw(self, what: str, which: str | None) -> list[Word]:

@@ -81,7 +81,9 @@ def shell_for(wanted: str, platform: str) -> str:
 
 
 def script_text(language: str, invocation: Invocation, joined: str) -> str:
-    """The script that an interpreter would run, where its own option rules matter (PowerShell, cmd)."""
+    """The script that an interpreter would run: the words that its TOML names, else by its own option rules (PowerShell, cmd)."""
+    if joined:
+        return joined
     if language == "powershell":
         from tidewaiter.reading import powershell
 
@@ -89,5 +91,5 @@ def script_text(language: str, invocation: Invocation, joined: str) -> str:
     if language == "cmd":
         from tidewaiter.reading import cmd
 
-        return cmd.command_text(joined or " ".join(invocation.args)) or ""
+        return cmd.command_text(" ".join(invocation.args)) or ""
     return joined

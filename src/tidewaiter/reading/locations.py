@@ -100,6 +100,24 @@ def is_host(text: str) -> bool:
     return bool(_HOST.match(text)) and not text.isdigit()
 
 
+_PAGE = frozenset("htm html php asp aspx jsp jspx do action cgi shtml xhtml com net org".split())
+_INNER = re.compile(r"(?:https?|ftps?|file)://[^\s\"'|<>)]+|\\\\[^\s\"'|<>),;&?*]+", re.I)
+
+
+def is_download(text: str) -> bool:
+    """A URL whose last part names a file that is not a web page."""
+    match = re.match(r"^[a-z][a-z0-9+.-]*://[^/?#]+/(?:[^?#]*/)?[^/?#]*\.([a-z][a-z0-9]{0,9})(?:[?#]|$)", text, re.I)
+    return match is not None and match[1].lower() not in _PAGE
+
+
+def inner(text: str) -> list[str]:
+    """The URLs and UNC paths inside a longer word: `script:URL`, `search-ms:...location:PATH&...`, `ms-word:ofe|u|URL`."""
+    if re.match(r"^search(?:-ms)?:", text, re.I):
+        text = " ".join(unquote(part.partition("location:")[2]) for part in text.split("&") if "location:" in part)
+    found = [match[0].rstrip(".,;") for match in _INNER.finditer(text)]
+    return list(dict.fromkeys(found))
+
+
 FILTERS: dict[str, Callable[[str], bool]] = {
     "any": lambda text: bool(text),
     "url": is_url,
@@ -115,6 +133,7 @@ FILTERS: dict[str, Callable[[str], bool]] = {
     "drive": lambda text: bool(re.match(r"^[a-z]:([\\/]|$)", text, re.I)),
     "git": lambda text: is_url(text) or is_scp(text),
     "at": lambda text: "@" in text,
+    "download": is_download,
 }
 """The filters that a selector may name."""
 
