@@ -7,6 +7,7 @@ javascript:...). For them the rest stays one word, with the quotes it had.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from tidewaiter.catalog import utilities
 
@@ -138,9 +139,8 @@ def tail_words(program: str, rest: str) -> list[str] | None:
     if name in ("mshta", "rundll32") and _SCRIPT_URL.match(rest):
         text = rest.strip()
         return [text[1:-1] if text[:1] == '"' == text[-1:] and len(text) > 1 else text.lstrip('"')]
-    if name == "wmic":
-        return _wmic_tail(rest)
-    return None
+    tail = _TAILS.get(name)
+    return tail(rest) if tail is not None else None
 
 
 def base_name(program: str) -> str:
@@ -212,3 +212,64 @@ def _wmic_tail(rest: str) -> list[str] | None:
         end = text.rfind(text[0])
         text = text[1:end] if end > 0 else text[1:]
     return [*split_words(match[1]), text.replace('\\"', '"')]
+
+
+def _psexec_tail(rest: str) -> list[str]:
+    """Options stand on both sides of the host; they are put before it, so that those of the started program stay with it."""
+    words = split_words(rest)
+    options: list[str] = []
+    host: list[str] = []
+    index = 0
+    while index < len(words):
+        word = words[index]
+        index += 1
+        if word.startswith("\\\\") and not host:
+            host.append(word)
+        elif word[:1] in "-/" and len(word) > 1:
+            options.append(word)
+            if word.lstrip("-/").lower() in ("u", "p", "n", "r", "w", "a", "rlo", "to", "user", "pwd"):
+                options += words[index : index + 1]
+                index += 1
+            elif word.lstrip("-/").lower() == "i" and words[index : index + 1] and words[index].isdigit():
+                options[-1] = f"{word}:{words[index]}"
+                index += 1
+        else:
+            index -= 1
+            break
+    return [*options, *host, *words[index:]]
+
+
+def _msiexec_tail(rest: str) -> list[str]:
+    """Options may touch each other and their values: /q/i"URL"/norestart."""
+    words: list[str] = []
+    for word in split_words(re.sub(r'"(?=[/-][A-Za-z])', '" ', rest)):
+        flag = re.match(r"^[/-][a-z]{1,12}[-+!*]?(?=/[a-z])", word, re.I)
+        while flag is not None:
+            words.append(flag[0])
+            word = word[flag.end() :]
+            flag = re.match(r"^/[a-z]{1,12}[-+!*]?(?=/[a-z])", word, re.I)
+        glued = re.match(r"^([/-](?:i|p|a|package|update|y|z))[:=]?((?:[a-z]{3,5}:/|\\\\|[a-z]:\\).*)$", word, re.I | re.S)
+        words += [glued[1], glued[2]] if glued else [word]
+    return words
+
+
+def _linux_tail(rest: str) -> list[str]:
+    """The words of a Linux command on a Windows line: single quotes group too."""
+    return [
+        re.sub(r"'([^']*)'|\"((?:[^\"\\]|\\.)*)\"", lambda m: m[1] if m[1] is not None else m[2].replace('\\"', '"'), match[0])
+        for match in re.finditer(r"(?:'[^']*'|\"(?:[^\"\\]|\\.)*\"|[^\s'\"]|['\"])+", rest)
+    ]
+
+
+_TAILS: dict[str, Callable[[str], list[str] | None]] = {
+    "wmic": _wmic_tail,
+    "psexec": _psexec_tail,
+    "psexec64": _psexec_tail,
+    "paexec": _psexec_tail,
+    "remcom": _psexec_tail,
+    "msiexec": _msiexec_tail,
+    "winscp": split_internal,
+    "wsl": _linux_tail,
+    "bash": _linux_tail,
+}
+"""Programs that split their line by rules of their own."""

@@ -13,6 +13,8 @@ from tidewaiter.reading.budget import Budget
 
 _BLANK = " \t,;=\f\v\xa0"
 _DEEPEST = 40
+_LINUX = re.compile(r"\"?(?:[^\s\"&|<>]*\\)?(?:wsl|bash)(?:\.exe)?\"?\s", re.I)
+"""Commands whose writers quote as in a Linux shell: what stands in single quotes is theirs, whatever cmd would make of it."""
 
 
 @dataclass
@@ -229,11 +231,17 @@ class Parser:
         quoted = False
         text, size = self.text, len(self.text)
         started = self.position
+        linux = _LINUX.match(text, started) is not None
         while self.position < size:
             character = text[self.position]
             if character == "\n":
                 break
-            if quoted or character not in '^&|)<>"':
+            if linux and character == "'" and not quoted:
+                end = text.find("'", self.position + 1)
+                end = size - 1 if end < 0 else end
+                out.append(text[self.position : end + 1])
+                self.position = end + 1
+            elif quoted or character not in '^&|)<>"':
                 if character == '"':
                     quoted = not quoted
                 out.append(character)

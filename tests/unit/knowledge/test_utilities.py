@@ -23,7 +23,7 @@ def test_example(utility: Utility, example: Example) -> None:
     assert not reading.limits
     strongest = reading.strongest
     if example.urls or strongest is None:
-        urls = sorted({url for action in reading.actions for url in action.urls})
+        urls = sorted({url for action in reading.actions if strongest and action.kind is strongest.kind for url in action.urls})
         assert urls == sorted(example.urls)
     if example.dest is not None:
         dests = [action.dest for action in reading.actions]
