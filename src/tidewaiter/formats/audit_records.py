@@ -53,7 +53,6 @@ _WORD = re.compile(rb" (\w+)=(\"[^\"]*\"|[^\s\x1d]+)")
 _PATH_BODY = re.compile(rb' *item=\d+ +name=("[^"]*"|[^\s\x1d]+)')
 _ITEM = re.compile(rb" ?item=(\d{1,9})")
 _CWD_BODY = re.compile(rb' *cwd=("[^"]*"|[^\s\x1d]+)')
-_ARGC = re.compile(rb" *argc=(\d{1,9})")
 _OPEN_FLAGS = re.compile(rb"oflag=([0-7]+)")
 _MODULE = re.compile(rb'name=("[^"]*"|[^\s\x1d]+)')
 _UNSET = b"4294967295"
@@ -100,7 +99,7 @@ Kind = tuple[int, bytes, str]
 """How to treat a record, its node, and its type or the reason to skip it."""
 
 
-class AuditGroup(msgspec.Struct, weakref=False):
+class AuditGroup(msgspec.Struct, gc=False):
     """One event as the raw records that were joined. Decoding happens when a method is called."""
 
     key: tuple[bytes, bytes]  # node and stamp
@@ -112,7 +111,9 @@ class AuditGroup(msgspec.Struct, weakref=False):
     address_body: bytes | None = None  # SOCKADDR
     single: str | None = None  # the type of an event of one record
     paths: list[bytes] = []  # PATH
-    records: list[tuple[int, bytes]] = []  # the others
+    arguments: list[bytes] = []  # EXECVE
+    where: bytes | None = None  # CWD
+    other: bytes | None = None  # OPENAT2, KERN_MODULE, or the only record of the event
     node: str | None = None
     time: int = 0  # microseconds since 1970 UTC; this and the next are set by `stamp`
     serial: int = 0
@@ -120,7 +121,7 @@ class AuditGroup(msgspec.Struct, weakref=False):
     @classmethod
     def of_one(cls, key: tuple[bytes, bytes], line: int, kind: str, body: bytes) -> AuditGroup:
         """An event of one record."""
-        return cls(key, line, count=1, single=kind, records=[(_SINGLE, body)])
+        return cls(key, line, count=1, single=kind, other=body)
 
     def add(self, code: int, line: bytes, start: int) -> bool:
         """Take the record in `line` from `start` on; True when it ends the event.
@@ -136,8 +137,12 @@ class AuditGroup(msgspec.Struct, weakref=False):
             return self.head_body is not None
         elif code == _SOCKADDR:
             self.address_body = line[start:]
-        elif self.size < EVENT_BYTES:
-            self.records.append((code, line[start:]))
+        elif code == _CWD:
+            self.where = line[start:]
+        elif code == _OTHER:
+            self.other = line[start:]
+        elif code == _EXECVE and self.size < EVENT_BYTES:
+            self.arguments.append(line[start:])
         self.size += len(line)
         return False
 
@@ -146,9 +151,14 @@ class AuditGroup(msgspec.Struct, weakref=False):
         if self.more is not None:
             lines, kind_of = self.more
             self.more = None
+            behind = len(self.key[1]) + 8  # from `audit(` to the body
             for line in lines.split(b"\n"):
                 at = line.find(b"audit(")
-                self.add(kind_of(line[:at])[0], line, line.find(b"):", at) + 2)
+                code = kind_of(line[:at])[0]
+                if code == _PATH:
+                    self.paths.append(line[at + behind :])
+                elif code != _PROCTITLE:
+                    self.add(code, line, at + behind)
         elif len(self.paths) > 1 and _item(self.paths[0]):  # ausearch prints them backwards
             self.paths.sort(key=_item)
 
@@ -221,17 +231,18 @@ class AuditGroup(msgspec.Struct, weakref=False):
 
     def argv(self) -> tuple[list[str], int] | None:
         """The arguments, and how many the record says there are; None without an EXECVE record."""
-        bodies = [body for code, body in self.records if code == _EXECVE]
+        bodies = self.arguments
         if not bodies:
             return None
-        said = _ARGC.match(bodies[0])
-        argc = int(said[1]) if said else -1
-        found = arguments(bodies, argc)
-        return found, argc if said else len(found)
+        first = bodies[0]
+        start = first.find(b"argc=") + 5
+        argc = _number(first[start : first.find(b" ", start)], 10) if start > 4 else None
+        found = arguments(bodies, -1 if argc is None else argc)
+        return found, len(found) if argc is None else argc
 
     def cwd(self) -> str | None:
         """The working directory."""
-        body = self._record(_CWD)
+        body = self.where
         return None if body is None else _cwd(body) if len(body) > 256 else _short_cwd(body)
 
     def path(self, nametype: bytes) -> AuditPath | None:
@@ -258,20 +269,17 @@ class AuditGroup(msgspec.Struct, weakref=False):
 
     def open_flags(self) -> int | None:
         """The flags of the OPENAT2 record."""
-        found = _OPEN_FLAGS.search(self._record(_OTHER) or b"")
+        found = _OPEN_FLAGS.search(self.other or b"")
         return None if found is None else int(found[1], 8)
 
     def module(self) -> str | None:
         """The name in the KERN_MODULE record."""
-        found = _MODULE.search(self._record(_OTHER) or b"")
+        found = _MODULE.search(self.other or b"")
         return None if found is None else value(found[1])
 
     def fields(self) -> dict[str, str]:
         """The fields of an event of one record (SINGLE_RECORDS)."""
-        return fields(self._record(_SINGLE) or b"")
-
-    def _record(self, wanted: int) -> bytes | None:
-        return next((body for code, body in self.records if code == wanted), None)
+        return fields(self.other or b"")
 
 
 class _Kinds(dict[bytes, Kind]):
@@ -307,8 +315,10 @@ class AuditJoiner:
         done: list[AuditGroup] = []
         number, data, _ = block
         start, local, kind_of = 0, 0, self._kinds.__getitem__
-        node = b""  # the node of the records, where they have one
-        named = data.count(b"\nnode=")  # records of another node than that
+        node = last = b""  # the node of the records, where they have one
+        kind: Kind = (_SKIP, b"", "")
+        opened, closed = self._open, self._closed
+        foreign = data.find(b"\nnode=") >= 0  # there are, or may be, records of another node than that
         while (mark := data.find(b"type=PROCTITLE ", start)) >= 0:
             end = data.find(b"\n", mark)
             if end < 0:
@@ -317,16 +327,17 @@ class AuditJoiner:
             at = data.find(b" msg=audit(", start, end)
             stamp_end = data.find(b"):", at, end)
             prefix = data[start : at + 5]
-            kind = kind_of(prefix)
-            if kind[1] != node and named:
+            if prefix != last:
+                kind, last = kind_of(prefix), prefix
+            if kind[1] != node:
                 node = kind[1]
-                named = data.count(b"\nnode=") - data.count(b"\nnode=" + node + b" type=")
+                foreign = data.count(b"\nnode=" + node + b" type=") < data.count(b"\n")
             key = (kind[1], data[at + 11 : stamp_end])
-            whole = kind[0] == _SYSCALL and not named and data.count(data[at : stamp_end + 2], start, end) == count
-            if not whole or key in self._open or key in self._closed:
+            whole = kind[0] == _SYSCALL and not foreign and data.count(data[at : stamp_end + 2], start, end) == count
+            if not whole or key in closed or key in opened:
                 done += self._lines(number, data[start:end].split(b"\n"))
             else:
-                self._closed[key] = None
+                closed[key] = None
                 head_end = data.find(b"\n", stamp_end, end)
                 address = data.find(b" saddr=", head_end, head_end + 160)
                 if address > 0 and data.startswith(LOCAL_ADDRESSES, address):
