@@ -11,7 +11,7 @@ from tidewaiter.errors import KnowledgeError
 
 
 class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Sets of base names (lower case, without .exe), of file types (without the dot) and of path parts."""
+    """Sets of base names (lower case, without .exe), of file types (without the dot) and of path parts; ports by program."""
 
     runners: frozenset[str]
     extractors: frozenset[str]
@@ -35,11 +35,13 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     archive_types: frozenset[str]
     document_types: frozenset[str]
     file_suffixes: frozenset[str]
+    receiver_ports: dict[str, tuple[int, ...]]
+    receiver_listeners: dict[str, tuple[str, ...]]
 
 
 def any_part(path: str, parts: tuple[str, ...]) -> bool:
-    """Whether a path in comparison form holds one of the parts."""
-    return any(part in path for part in parts)
+    """Whether a path in comparison form holds one of the parts, or ends in one that begins with a dot."""
+    return any(path.endswith(part) if part.startswith(".") else part in path for part in parts)
 
 
 def file_type(path: str | None) -> str:

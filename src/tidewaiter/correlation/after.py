@@ -27,7 +27,7 @@ FILES_PER_TRANSFER = 12
 
 # ------------------------------------------------------------------------ landed
 def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed: list[Draft], blocked: bool = False) -> None:
-    """Find the transfer that a new file belongs to: by its path, by the process that writes it, by the service that acts for it."""
+    """Find the transfer that a new file belongs to: by its path, by who writes it, by the service that acts for it."""
     path = paths.path_key(event.file_path)
     if not path or roles.any_part(path, fold.roles.own_files):
         return
@@ -73,9 +73,10 @@ def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, b
         _landed(fold, draft, event, blocked)
         return True
     names = {paths.base_key(url.split("?", 1)[0]) for url in draft.urls}
-    if process is not None and process is not draft.process and draft.process is not None:
-        if process.program in fold.roles.runners and draft.action.runs and paths.base_key(path) not in names:
-            return False  # what a fetched script writes is its doing, not the fetched file
+    child = process is not None and draft.process is not None and process is not draft.process
+    runner = process is not None and process.program in fold.roles.runners
+    if child and runner and draft.action.runs and paths.base_key(path) not in names:
+        return False  # what a fetched script writes is its doing, not the fetched file
     if spelled and not draft.in_place:
         inside = path.startswith(paths.path_key(paths.resolve(spelled, cwd)) + "/")
         if inside or _temporary_name(path, paths.base_key(spelled)):
@@ -225,6 +226,21 @@ def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]
             if draft is not None and draft not in claimed:
                 process.unpacks = draft
                 _remember_copy(fold, draft, program, arguments, process.cwd)
+
+
+def typed(fold: HostFold, event: Event, claimed: list[Draft]) -> None:
+    """A typed line runs something that was brought in, by its path or as the script of a runner."""
+    if not fold.by_base:
+        return
+    for command in words.commands(event.command_line or ""):
+        program = roles.program_name(command[0])
+        candidates = words.run_by(program, command) if program in fold.roles.runners else []
+        if "/" in command[0]:
+            candidates.append(command[0])
+        for word in candidates:
+            draft = find_file(fold, word, event.cwd)
+            if draft is not None and draft not in claimed:
+                _ran(draft, event, claims.summary(event))
 
 
 def _remember_copy(fold: HostFold, draft: Draft, program: str, arguments: list[str], cwd: str | None) -> None:

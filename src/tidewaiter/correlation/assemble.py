@@ -161,8 +161,9 @@ def _protocol(draft: Draft) -> str | None:
     if locations.is_unc(url):
         return "smb"
     return {
-        "scp": "ssh", "sftp": "ssh", "rsync": "rsync", "finger": "finger", "tftp": "tftp", "ftp": "ftp", "bash": "tcp", "nc": "tcp", "ncat": "tcp",
-        "socat": "tcp", "smbclient": "smb", "ssh": "ssh", "pscp": "ssh", "psftp": "ssh", "bits": "http",
+        "scp": "ssh", "sftp": "ssh", "rsync": "rsync", "finger": "finger", "tftp": "tftp", "ftp": "ftp", "bash": "tcp",
+        "nc": "tcp", "ncat": "tcp", "socat": "tcp", "smbclient": "smb", "ssh": "ssh", "smb": "smb", "sftp-server": "ssh",
+        "pscp": "ssh", "psftp": "ssh", "bits": "http",
     }.get(draft.action.utility)  # fmt: skip
 
 

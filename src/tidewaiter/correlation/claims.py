@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from tidewaiter.catalog.roles import program_name
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import paths
@@ -25,9 +28,11 @@ ATTACH_WINDOW = 1_800 * SECOND
 """A connection belongs to the command of its process for so long."""
 RECEIVE_WINDOW = 15 * SECOND
 """An inbound connection and the file it brings."""
+HISTORY_WINDOW = 20 * SECOND
+"""A shell history notes the second in which a line was entered."""
 SAME_FILE_WINDOW = 30 * SECOND
 
-_JOINABLE_LATE = frozenset({EventKind.JOB, EventKind.FILE_STREAM, EventKind.DOWNLOAD, EventKind.SHELL_COMMAND})
+_JOINABLE_LATE = frozenset({EventKind.JOB, EventKind.FILE_STREAM, EventKind.DOWNLOAD})
 
 
 def claim(fold: HostFold, event: Event, finding: Finding, process: Process | None) -> Draft:
@@ -44,9 +49,15 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
         fold.drafts.append(draft)
         draft.see(finding.stage, event, summary(event))
         _look_back(fold, draft, process)
+        for inbound in reversed(fold.inbound):
+            if received(fold, draft, inbound):
+                break
     else:
         draft.see(finding.stage, event, summary(event))
+        known = draft.process
         _strengthen(draft, action, process, finding)
+        if draft.process is not known:
+            _look_back(fold, draft, draft.process)
     if process is not None and draft not in process.drafts:
         process.drafts.append(draft)
     _fill(draft, event, finding, action)
@@ -125,8 +136,11 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
             return distance <= LINEAGE_WINDOW
         if event.kind is EventKind.PROCESS_START and ("process_start" in {kind for _, kind in draft.sources}):
             return False
-    if event.kind in _JOINABLE_LATE or any(kind in ("job", "shell_command", "file_stream") for _, kind in draft.sources):
-        return distance <= JOB_WINDOW if event.kind is not EventKind.SHELL_COMMAND else distance <= SENSOR_WINDOW
+    kinds = {kind for _, kind in draft.sources}
+    if event.kind is EventKind.SHELL_COMMAND or kinds == {"shell_command"}:
+        return distance <= HISTORY_WINDOW and kinds != {event.kind.value}
+    if event.kind in _JOINABLE_LATE or kinds & {"job", "file_stream"}:
+        return distance <= JOB_WINDOW
     if (event.log_source, event.kind.value) in draft.sources:
         return event.kind in (EventKind.SCRIPT, EventKind.SCRIPT_CALL) and distance <= 20 * SECOND
     return distance <= SENSOR_WINDOW
@@ -176,6 +190,9 @@ def _refines(draft: Draft, action: Action, process: Process | None, lineage: set
 def _strengthen(draft: Draft, action: Action, process: Process | None, finding: Finding) -> None:
     draft.add_urls(action.urls)
     before = draft.action
+    if before.techniques and before.kind is action.kind and finding.analytic != "command_execution":
+        known = dict.fromkeys((*before.techniques, *action.techniques))
+        action = msgspec.structs.replace(action, techniques=tuple(known))
     if process is not None and (draft.process is None or draft.process in process.lineage()[1:]):
         draft.process = process  # the child is the one that carries
         if before.dest is None or action.dest is not None or finding.analytic == "command_execution":
@@ -235,16 +252,23 @@ def attach_connection(draft: Draft, event: Event) -> bool:
 def inbound(fold: HostFold, event: Event) -> None:
     """An inbound connection logged after the file that it brought."""
     for draft in reversed(fold.drafts[-20:]):
-        if draft.analytic in ("file_from_network", "share_write") and abs(event.time - draft.time) <= RECEIVE_WINDOW:
-            receive(draft, event)
+        received(fold, draft, event)
 
 
-def receive(draft: Draft, event: Event) -> None:
-    """Attach an inbound connection to a received file, where the port fits what received it."""
-    wanted = {"smb": (445, 139), "ssh": (22,), "ftp": (20, 21), "winrm": (5985, 5986)}.get(draft.protocol or "", ())
-    if wanted and event.dst_port not in wanted and event.src_port not in wanted:
-        return
-    if draft.src_ip is not None and draft.src_ip != event.src_ip:
-        return
+def received(fold: HostFold, draft: Draft, event: Event) -> bool:
+    """Attach an inbound connection to a received file, where time and port, or the listening program, fit what received it."""
+    if draft.analytic not in ("file_from_network", "share_write") or abs(event.time - draft.time) > RECEIVE_WINDOW:
+        return False
+    utility = draft.action.utility
+    ports = fold.roles.receiver_ports.get(utility)
+    if ports is None or (draft.src_ip is not None and draft.src_ip != event.src_ip):
+        return False
+    if event.dst_port is None:  # auditd's accept names the other side only
+        listener = program_name(event.process_path or event.process_name)
+        if listener not in (utility, *fold.roles.receiver_listeners.get(utility, ())):
+            return False
+    elif event.dst_port not in ports:
+        return False
     draft.see("connected", event, f"inbound connection from {event.src_host or event.src_ip}")
     draft.src_ip, draft.src_host = event.src_ip, draft.src_host or event.src_host
+    return True

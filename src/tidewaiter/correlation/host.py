@@ -1,7 +1,7 @@
 """The fold over one host's events in time order: step(events, watermark) -> transfers that can change no more.
 
-Batch is one pass with the rows of a host and `finish`; a live engine calls `step` again and again on the same state. Missing stages
-never prevent a transfer.
+Batch is one pass with the rows of a host and `finish`; a live engine calls `step` again and again on the same state. Missing
+stages never prevent a transfer.
 """
 
 from __future__ import annotations
@@ -115,6 +115,10 @@ class HostFold:
         if process is not None:
             after.started(self, event, process, claimed)
 
+    def on_typed(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
+        """A typed line: it may run what an earlier one fetched."""
+        after.typed(self, event, claimed)
+
     def on_connection(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
         """A connection: by the program that asked, by a child that carries for it, or an inbound one that may bring a file."""
         if event.initiated is False:
@@ -167,6 +171,7 @@ class HostFold:
 
 _HANDLERS = {
     EventKind.PROCESS_START: HostFold.on_process,
+    EventKind.SHELL_COMMAND: HostFold.on_typed,
     EventKind.CONNECTION: HostFold.on_connection,
     EventKind.FILE_CREATE: HostFold.on_file,
     EventKind.FILE_RENAME: HostFold.on_rename,

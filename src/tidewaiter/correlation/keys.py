@@ -10,7 +10,7 @@ _CONTEXT = frozenset(
     {
         EventKind.PROCESS_START, EventKind.PROCESS_END, EventKind.CONNECTION, EventKind.FILE_CREATE, EventKind.FILE_RENAME,
         EventKind.FILE_DELETE, EventKind.FILE_BLOCKED, EventKind.FILE_STREAM, EventKind.IMAGE_LOAD, EventKind.SERVICE_INSTALL,
-        EventKind.MALWARE_DETECTED, EventKind.LOGIN, EventKind.DNS_QUERY,
+        EventKind.MALWARE_DETECTED, EventKind.LOGIN, EventKind.DNS_QUERY, EventKind.SHELL_COMMAND,
     }
 )  # fmt: skip
 _ADDRESS = re.compile(r"^(?:\d{1,3}\.){3}\d{1,3}$|:.*:")

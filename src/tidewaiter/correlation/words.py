@@ -7,6 +7,8 @@ import re
 from tidewaiter.schema.event import Event
 
 _WORD = re.compile(r'"([^"]*)"|\'([^\']*)\'|(\S+)')
+_SEPARATOR = re.compile(r"&&|\|\||[;\n|&]")
+_WRAPPERS = frozenset({"sudo", "nohup", "time", "exec", "env", "setsid", "doas", "then", "do", "("})
 _CODE_OPTIONS = frozenset({"-c", "-e", "-command", "-encodedcommand", "-enc", "-ec", "-m", "--eval", "-r"})
 _VALUE_OPTIONS = frozenset(
     {"-w", "-windowstyle", "-ep", "-ex", "-exec", "-executionpolicy", "-version", "-o", "--rcfile", "-jar"}
@@ -19,6 +21,18 @@ _DLL_RUNNERS = frozenset(
 def split(text: str) -> list[str]:
     """A command line in words, quotes removed. Good enough to look words up; the reader does the real parsing."""
     return [first or second or third for first, second, third in _WORD.findall(text[:16_384])]
+
+
+def commands(line: str) -> list[list[str]]:
+    """The simple commands of a typed line, each as its words without wrappers such as sudo. Text after a `#` is none."""
+    found: list[list[str]] = []
+    for part in _SEPARATOR.split(line[:16_384])[:200]:
+        several = split(part)
+        while several and (several[0] in _WRAPPERS or "=" in several[0].split("/")[0]):
+            del several[0]
+        if several and not several[0].startswith("#"):
+            found.append(several)
+    return found
 
 
 def arguments(event: Event) -> list[str]:
