@@ -18,6 +18,14 @@ _HIDDEN = re.compile(
 )
 _ENCODED = re.compile(r"(?i)\s[-/–—]e(?:nc?|ncod\w*|c)?\s+[A-Za-z0-9+/=]{24,}")
 
+_INSIDE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16", "fc00::/7", "fe80::/10"),
+    )
+)
+"""What networks use inside (RFC 1918, 6598, 3927, 4193, 4291); `is_private` counts documentation addresses too."""
+
 Circumstance = tuple[str, str]
 """Reason id and detail."""
 
@@ -91,9 +99,10 @@ def _is_local(text: str | None) -> bool:
 
 def _inside(address: str) -> bool:
     try:
-        return ipaddress.ip_address(address).is_private
+        known = ipaddress.ip_address(address)
     except ValueError:
         return False
+    return any(known.version == network.version and known in network for network in _INSIDE)
 
 
 def _landing(case: Case) -> Iterator[Circumstance]:

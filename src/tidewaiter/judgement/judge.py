@@ -46,7 +46,7 @@ class Judge:
 
 
 def _confidence(case: Case) -> int:
-    """How sure we are that it was asked for or happened: the reading's confidence, raised by every further stage and log source."""
+    """How sure we are that it was asked for or happened: the reading's confidence, raised by each stage and log source."""
     stages = sum(record.state == "seen" for record in case.transfer.stages.values())
     sources = len({row.log_source for row in case.transfer.evidence})
     return max(5, min(99, case.action.confidence - 30 + 10 * min(stages, 4) + 5 * min(sources, 3)))
