@@ -18,6 +18,11 @@ _POWERSHELL_START = re.compile(
 _EXECUTABLE_START = re.compile(
     r"^\s*(?:[\"']?(?:[a-z]:|%|\\\\)[^|&<>]*?\.(?:exe|com|bat|cmd)\b|[\w.-]+\.(?:exe|com|bat|cmd)\b)", re.I
 )
+_CMD_START = re.compile(
+    r"^\s*(?:@\s*\w|@?\(+\s*(?:echo|set|call|copy|type|rem|cd|del|md|ver|start|for|if)\s+[^(]"
+    r"|for\s+(?:/\w\s|%)|if\s+(?:not\s|exist\s|defined\s))",
+    re.I,
+)
 _PROGRAM_WITH_DASH = frozenset({"apt-get", "ssh-keygen", "lwp-download", "ssh-copy-id", "git-remote"})
 LONGEST = 262_144
 """Characters of a command that are read; the rest is named in `Reading.limits`."""
@@ -69,7 +74,7 @@ def shell_of(command: str, platform: str) -> str:
         return _network_shell(command)
     if platform != "windows":
         return "bash"
-    if _EXECUTABLE_START.match(command):
+    if _EXECUTABLE_START.match(command) or _CMD_START.match(command):
         return "cmd"
     first = re.split(r"[\s;|(]", command.lstrip(), maxsplit=1)[0].lower()
     if first in _PROGRAM_WITH_DASH:
