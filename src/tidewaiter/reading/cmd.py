@@ -119,7 +119,7 @@ class _Runner:
         started: list[Invocation] = []
         for part in node.parts:
             before, started = started, self.run(part)
-            text = _constant_output(before)
+            text = loops.constant_output(before)
             for invocation in started[:50]:
                 if before and not invocation.stdin and invocation.stdin_file is None:
                     invocation.stdin = tuple(before)
@@ -182,7 +182,7 @@ class _Runner:
         if listed is not None:
             return self._fields(node, listed)
         started = self._nested(self.scope.expand(text))
-        output = _constant_output(started)
+        output = loops.constant_output(started)
         if output is not None:
             return self._fields(node, output.split("\n"))
         if not started:
@@ -225,7 +225,7 @@ class _Runner:
         if "%%" in written and re.match(r"[\s@]*call\b", written, re.I):
             written = re.sub(r"%%([^%\s]{1,64})%%", r"%\1%", written)  # call reads a second time
         text = self.scope.expand(written).lstrip(_LEAD)
-        if text != node.text and _reads_differently(node.text, text):
+        if text != node.text and loops.reads_differently(node.text, text):
             started = self._nested(text)
             self._redirect(started, node.redirects)
             return started
@@ -402,21 +402,3 @@ def _section(nodes: Sequence[Node]) -> list[Node]:
 
 def _leaves(node: Node) -> bool:
     return isinstance(node, Simple) and bool(re.match(r"^@?\s*(?:exit\s+/b|goto\s*:?\s*eof)\b", node.text, re.I))
-
-
-def _reads_differently(before: str, after: str) -> bool:
-    """Whether putting values in has brought operators or a keyword that only a second reading sees."""
-    new = re.sub(r'"[^"]*"', "", after)
-    if any(operator in new and new.count(operator) > before.count(operator) for operator in "&|<>"):
-        return True
-    head = re.match(r"^\s*(?:(for|if)\b|\()", after, re.I)
-    return bool(head) and not re.match(r"^\s*(?:(for|if)\b|\()", before, re.I)
-
-
-def _constant_output(started: list[Invocation]) -> str | None:
-    """What these invocations print, where all only echo."""
-    if not started or any(item.program.lower() != "echo" or item.stdout is not None for item in started):
-        return None
-    if any(word.content for item in started for word in item.argv):
-        return None
-    return "\n".join(item.argv[1].text if len(item.argv) > 1 else "" for item in started)

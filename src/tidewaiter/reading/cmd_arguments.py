@@ -223,7 +223,7 @@ def _psexec_tail(rest: str) -> list[str]:
     while index < len(words):
         word = words[index]
         index += 1
-        if word.startswith("\\\\") and not host:
+        if word.startswith(("\\\\", "@")) and not host:
             host.append(word)
         elif word[:1] in "-/" and len(word) > 1:
             options.append(word)

@@ -1,10 +1,11 @@
-"""The values that a `for` of cmd.exe runs over, and what `if` decides where both sides are known."""
+"""The values that a `for` of cmd.exe runs over, what `if` decides where both sides are known, and what echo prints."""
 
 from __future__ import annotations
 
 import re
 
 from tidewaiter.reading.cmd_grammar import Loop
+from tidewaiter.reading.invocation import Invocation
 
 _TOO_MANY = 4_096
 
@@ -103,3 +104,21 @@ def decide(condition: tuple[str, str, str], *, negated: bool, ignore_case: bool)
     holds = {"==": order == 0, "equ": order == 0, "neq": order != 0, "lss": order < 0, "leq": order <= 0,
              "gtr": order > 0, "geq": order >= 0}.get(operator)  # fmt: skip
     return None if holds is None else holds != negated
+
+
+def reads_differently(before: str, after: str) -> bool:
+    """Whether putting values in has brought operators or a keyword that only a second reading sees."""
+    new = re.sub(r'"[^"]*"', "", after)
+    if any(operator in new and new.count(operator) > before.count(operator) for operator in "&|<>"):
+        return True
+    head = re.match(r"^\s*(?:(for|if)\b|\()", after, re.I)
+    return bool(head) and not re.match(r"^\s*(?:(for|if)\b|\()", before, re.I)
+
+
+def constant_output(started: list[Invocation]) -> str | None:
+    """What these invocations print, where all only echo."""
+    if not started or any(item.program.lower() != "echo" or item.stdout is not None for item in started):
+        return None
+    if any(word.content for item in started for word in item.argv):
+        return None
+    return "\n".join(item.argv[1].text if len(item.argv) > 1 else "" for item in started)

