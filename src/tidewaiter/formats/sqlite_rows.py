@@ -27,9 +27,14 @@ SECONDS = 120.0
 """Processor time for one database."""
 STEPS = 10_000
 """Virtual machine steps between two looks at the clock."""
+ROWS_A_LOOK = 256
+"""Rows between two looks at the clock: the steps are counted anew for each row."""
 LONGEST_TEXT = 32_768
 """Characters of a text column that are handed on."""
 MOST_NAMES = 10_000
+MOST_BAD_ROWS = 1_000
+FAILURES = (sqlite3.Error, ValueError, OverflowError, MemoryError)
+"""What a broken database makes the module raise; ValueError where an error message is itself no text."""
 FROM_1601 = 11_644_473_600_000_000
 """Microseconds from 1601 to 1970."""
 YEAR_10000 = 253_402_300_800_000_000
@@ -85,7 +90,7 @@ class Database:
                 continue
             try:
                 found = self._connection.execute(f"PRAGMA table_info({_quoted(name)})").fetchall()
-            except sqlite3.Error:
+            except FAILURES:
                 continue
             self.columns[name] = tuple(str(column[1]) for column in found)
 
@@ -101,30 +106,65 @@ class Database:
         base = f"SELECT {listed} FROM {_quoted(table)} WHERE {where or '1'}"  # noqa: S608 - names are quoted, `where` is ours
         last: int | None = None
         try:
-            for row in self._connection.execute(f"{base} ORDER BY rowid"):
+            for count, row in enumerate(self._connection.execute(f"{base} ORDER BY rowid")):
                 last = row[0]
                 yield Row(row[0], dict(zip(names, row[1:], strict=True)))
-        except (sqlite3.Error, OverflowError, MemoryError) as error:
-            account.damage_at(f"{table} after row {last or 0}", str(error))
-        else:
-            return
-        yield from self._from_the_end(base, names, last)
+                if not count % ROWS_A_LOOK and self._too_late():
+                    account.damage_at(f"{table} after row {last}", "reading takes too long: the rest is not read")
+                    return
+        except FAILURES:
+            yield from self._around_damage(table, base, names, last, account)
+
+    def _around_damage(
+        self, table: str, base: str, names: tuple[str, ...], last: int | None, account: Account
+    ) -> Iterator[Row]:
+        """The rows behind `last` one by one, as reading ahead loses the row before the damage. A bad row is stepped over;
+        where that fails, the page is bad and reading goes on from the other end."""
+        for _ in range(MOST_BAD_ROWS):
+            try:
+                while row := self._one(f"{base}{_behind(last)} ORDER BY rowid LIMIT 1"):
+                    last = row[0]
+                    yield Row(row[0], dict(zip(names, row[1:], strict=True)))
+            except FAILURES as error:
+                account.damage_at(f"{table} after row {last or 0}", str(error))
+            else:
+                return
+            if self._too_late():
+                return
+            try:
+                skipped = self._one(f"SELECT rowid FROM {_quoted(table)} WHERE 1{_behind(last)} ORDER BY rowid LIMIT 1")  # noqa: S608 - the name is quoted
+            except FAILURES:
+                yield from self._from_the_end(base, names, last)
+                return
+            if skipped is None:
+                return
+            last = skipped[0]
+        account.notes.append(f"{table}: more than {MOST_BAD_ROWS} bad rows, the rest is not read")
 
     def _from_the_end(self, base: str, names: tuple[str, ...], last: int | None) -> Iterator[Row]:
         """The rows behind the damage, which stays between the two ends."""
-        query = base if last is None else f"{base} AND rowid > {int(last)}"
-        try:
-            for row in self._connection.execute(f"{query} ORDER BY rowid DESC"):
+        before = ""
+        with suppress(*FAILURES):  # counted when the damage was met from the front
+            while row := self._one(f"{base}{_behind(last)}{before} ORDER BY rowid DESC LIMIT 1"):
+                before = f" AND rowid < {int(row[0])}"
                 yield Row(row[0], dict(zip(names, row[1:], strict=True)))
-        except (sqlite3.Error, OverflowError, MemoryError):
-            return  # counted when the damage was met from the front
+
+    def _one(self, query: str) -> tuple[Any, ...] | None:
+        """The first row of a query."""
+        row: tuple[Any, ...] | None = self._connection.execute(query).fetchone()
+        return row
+
+
+def _behind(last: int | None) -> str:
+    """The condition for rows behind the last one."""
+    return "" if last is None else f" AND rowid > {int(last)}"
 
 
 def open_database(opened: Opened, account: Account) -> Database:
     """Open an input as a database; raises DamagedError where it is none. Notes where changes lie in a separate log."""
     try:
         database = Database(opened.path)
-    except (sqlite3.Error, OSError, ValueError) as error:
+    except (*FAILURES, OSError) as error:
         raise DamagedError(opened.log_file, "database", str(error)) from error
     with suppress(OSError):
         if opened.path.with_name(opened.path.name + "-wal").stat().st_size:
@@ -166,7 +206,7 @@ def tables_of(path: Path) -> Mapping[str, tuple[str, ...]]:
     try:
         with Database(path) as database:
             return database.columns
-    except (sqlite3.Error, OSError, ValueError):
+    except (*FAILURES, OSError):
         return {}
 
 

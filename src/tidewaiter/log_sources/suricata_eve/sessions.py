@@ -31,7 +31,7 @@ def ftp(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
     command = text_of(data.get("command"))
     if command is None:
         return "ftp reply without a command"
-    argument = text_of(data.get("command_data"))
+    argument = None if command == "PASS" else text_of(data.get("command_data"))  # nobody needs the password
     codes = data.get("completion_code")
     last = codes[-1] if isinstance(codes, list) and codes else None
     replies = data.get("reply")

@@ -137,16 +137,16 @@ def _with_ends(row: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _events(name: str, columns: Columns, log_file: str, account: Account) -> list[Event]:
-    """The events of a block. Where a value does not convert, the block is halved until the bad record stands alone."""
+    """The events of a block. Where a value does not convert, the records are read one by one: it costs its own record."""
     try:
         built = BUILDERS[name](columns, log_file)
     except (ValueError, TypeError, OverflowError) as error:
-        if len(columns) == 1:
-            account.damage_at(f"line {columns.numbers[0]}", str(error))
-            return []
-        middle = len(columns) // 2
-        first = _events(name, columns.part(0, middle), log_file, account)
-        return first + _events(name, columns.part(middle, len(columns)), log_file, account)
+        if len(columns) > 1:
+            parts = (columns.part(index, index + 1) for index in range(len(columns)))
+            return [event for part in parts for event in _events(name, part, log_file, account)]
+        for number in columns.numbers:
+            account.damage_at(f"line {number}", str(error))
+        return []
     events = [event for event in built if event is not None]
     account.parse(len(events))
     if len(events) < len(built):

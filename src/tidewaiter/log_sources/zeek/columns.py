@@ -34,6 +34,7 @@ class Columns:
     def __init__(self, numbers: list[int], column: Callable[[str], list[Any] | None], layout: Layout | None) -> None:
         self.numbers, self.layout = numbers, layout
         self._column = column
+        self._kept: dict[str, list[Any] | None] = {}
         self._none: list[None] = [None] * len(numbers)
 
     def __len__(self) -> int:
@@ -41,7 +42,14 @@ class Columns:
 
     def part(self, start: int, end: int) -> Columns:
         """The records from `start` to before `end`."""
-        return Columns(self.numbers[start:end], lambda name: (column := self._column(name)) and column[start:end], self.layout)
+
+        def column(name: str) -> list[Any] | None:
+            if name not in self._kept:
+                self._kept[name] = self._column(name)
+            whole = self._kept[name]
+            return None if whole is None else whole[start:end]
+
+        return Columns(self.numbers[start:end], column, self.layout)
 
     def _raw(self, name: str) -> list[Any] | None:
         """The column with None for what is unset; None where no record has it."""
