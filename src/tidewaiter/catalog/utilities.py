@@ -42,6 +42,7 @@ class Form(_Table, frozen=True):
     source: tuple[str, ...] = ()
     sourceless: bool = False  # the form holds without any source on the line
     to: tuple[Target | str, ...] = ()
+    decoded: bool = False  # ingress only where a decoder takes the output: text in DNS answers
     bare: Literal["benign", "ingress"] = "benign"  # what it is when the content goes to standard output and no further
     runs: bool = False
     runs_when: tuple[str, ...] = ()
@@ -60,6 +61,7 @@ class Sink(_Table, frozen=True):
     kind: SinkKind
     when: tuple[str, ...] = ()
     to: tuple[Target | str, ...] = ()
+    passes: bool = False  # what it writes also goes on to standard output, as with tee
     content: tuple[str, ...] = ()  # argument words that may hold the content; empty: standard input, or any argument
 
 

@@ -128,8 +128,8 @@ def _gnu_short(table: dict[str, Option], words: list[Word], position: int, word:
 def _by_prefix(table: dict[str, Option], name: str) -> Option | None:
     if len(name) < 4:
         return None
-    found = {option.role: option for spelling, option in table.items() if name[:2] == "--" and spelling.startswith(name)}
-    return next(iter(found.values())) if len(found) == 1 else None
+    found = [option for spelling, option in table.items() if name[:2] == "--" and spelling.startswith(name)]
+    return found[0] if len(found) == 1 else None
 
 
 def _windows(table: dict[str, Option], words: list[Word], parsed: Parsed, strict: bool) -> None:

@@ -29,6 +29,7 @@ class Fetch:
     techniques: tuple[str, ...] = ()
     confidence: int = 90
     notes: list[str] = field(default_factory=list)
+    decoded: bool = True  # False: ingress only once a decoder has taken it
     kind: ActionKind = ActionKind.INGRESS
 
     def land(self, path: str) -> None:
@@ -65,9 +66,10 @@ def apply_sink(sink: Sink, view: forms.View, fetches: Iterable[Fetch]) -> list[F
                 fetch.land(dest)
             elif sink.kind == "extract" and not to_stdout:
                 fetch.taken, fetch.open = True, False
-            if to_stdout or not dest:
+            if to_stdout or not dest or sink.passes:
                 onward.append(fetch)
-        elif sink.kind != "view":  # a program that only looks at content passes on something else: a count, a hash
+        elif sink.kind == "transform":  # "view" passes on something else than the content: a count, a hash
+            fetch.decoded = True
             onward.append(fetch)
     return onward
 
@@ -77,7 +79,7 @@ def conclude(fetch: Fetch) -> Action:
     kind = fetch.kind
     idle = fetch.open and not fetch.taken and fetch.bare == "benign"
     local = bool(fetch.sources) and all(locations.is_loopback(source) for source in fetch.sources)
-    if fetch.discarded or idle or (local and kind is ActionKind.INGRESS):
+    if fetch.discarded or idle or not fetch.decoded or (local and kind is ActionKind.INGRESS):
         kind = ActionKind.BENIGN
     return Action(
         kind=kind,

@@ -362,6 +362,7 @@ class Follower:
                 notes=[form.note] if form.note else [],
                 open=match.to_stdout and dest is None,
                 taken=runs,
+                decoded=not form.decoded,
             )
             if dest is not None:
                 fetch.land(dest)

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from tidewaiter.catalog import roles
 
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]{1,30}:/{1,3}[^\s]", re.I)
+_SCHEME = re.compile(r"^(?:[a-z][a-z0-9+.-]{1,30}://|(?:https?|ftps?):/)[^\s]", re.I)
 _UNC = re.compile(r"^(\\\\|//)(?![?.][\\/])[^\\/\s]+[\\/]", re.I)
 _SCP = re.compile(r"^(?:[^\s@/\\:]+@)?(?:\[[0-9a-f:.]+\]|[^\s@/\\:\[\]=,;|<>()'\"]{2,}):(?!//)", re.I)
 _SCP_ANY_HOST = re.compile(r"^[^\s@/\\:]+@[^\s@/\\:]+:", re.I)
