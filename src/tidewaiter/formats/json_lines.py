@@ -56,9 +56,9 @@ class IsoTimes:
                 if len(self._minutes) >= MINUTES_KEPT:
                     self._minutes.clear()
                 self._minutes[key] = minute
-            seconds, fraction = text[17:19], text[20:26]
-            if seconds.isdigit() and fraction.isdigit() and seconds.isascii() and fraction.isascii():
-                return minute + int(seconds) * 1_000_000 + int(fraction)
+            digits = text[17:19] + text[20:26]  # seconds and millionths: together, the microseconds of the minute
+            if digits.isdigit() and digits.isascii():
+                return minute + int(digits)
         return self._any(text)
 
     @staticmethod

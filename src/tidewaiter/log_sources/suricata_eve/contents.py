@@ -13,7 +13,6 @@ from tidewaiter.log_sources.suricata_eve.layout import (
     Line,
     Reader,
     Text,
-    base_of,
     count_of,
     extra_of,
     id_of,
@@ -92,11 +91,24 @@ def http(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
     _http_2(data)
     if data.url is None and data.http_method is None:
         return "http record without a request"
+    flow_id = id_of(line.flow_id)
+    reader.opener(flow_id, line.src_ip, line.src_port)
     return Event(
-        **base_of(reader, line, _HTTP, log_file, record),
+        kind=_HTTP,
+        time=reader.time(line.timestamp),
+        log_source=NAME,
+        log_file=log_file,
+        record=record,
+        src_ip=line.src_ip,
+        src_port=line.src_port,
+        dst_ip=line.dest_ip,
+        dst_port=line.dest_port,
         dst_host=data.hostname,
+        transport=transport_of(line.proto),
         protocol="http",
         bytes_in=data.length,
+        flow_id=flow_id,
+        community_id=line.community_id,
         url=http_url(data, line.dest_port, line.dest_ip),
         referrer=data.http_refer,
         method=data.http_method,

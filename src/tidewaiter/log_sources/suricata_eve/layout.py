@@ -70,6 +70,30 @@ class File(msgspec.Struct):
     end: Count = None
 
 
+class Dns(msgspec.Struct):
+    """The `dns` object, in the layouts of EVE versions 1, 2 and 3."""
+
+    type: Text = None
+    rrname: Text = None
+    rrtype: Text = None
+    rcode: Text = None
+    rdata: Any = None
+    answers: Any = None
+    grouped: Any = None
+    queries: Any = None
+    query: Any = None
+
+
+class Alert(msgspec.Struct):
+    """The `alert` object."""
+
+    action: Text = None
+    signature: Text = None
+    signature_id: Any = None
+    category: Text = None
+    severity: Any = None
+
+
 class Line(msgspec.Struct):
     """One EVE record: what all types share, and the object of its type. Objects of rarer types stay undecoded."""
 
@@ -95,9 +119,9 @@ class Line(msgspec.Struct):
     smb: msgspec.Raw = msgspec.Raw()
     tftp: msgspec.Raw = msgspec.Raw()
     tls: msgspec.Raw = msgspec.Raw()
-    dns: msgspec.Raw = msgspec.Raw()
+    dns: Dns | None = None
     ssh: msgspec.Raw = msgspec.Raw()
-    alert: msgspec.Raw = msgspec.Raw()
+    alert: Alert | None = None
 
 
 DECODE = msgspec.json.Decoder().decode

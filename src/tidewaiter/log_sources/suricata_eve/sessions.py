@@ -9,6 +9,7 @@ from tidewaiter.log_sources.suricata_eve.contents import fileinfo, flow, http, h
 from tidewaiter.log_sources.suricata_eve.layout import (
     NAME,
     NO_PROTOCOL,
+    Dns,
     Line,
     Reader,
     base_of,
@@ -20,6 +21,8 @@ from tidewaiter.log_sources.suricata_eve.layout import (
     transport_of,
 )
 from tidewaiter.schema.event import Event, EventKind
+
+MOST_ANSWERS = 200
 
 _FTP, _SMB, _TFTP, _TLS = EventKind.FTP, EventKind.SMB, EventKind.TFTP, EventKind.TLS
 _DNS, _SSH, _ALERT = EventKind.DNS_QUERY, EventKind.SSH, EventKind.ALERT
@@ -143,40 +146,55 @@ def tls(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
 
 def dns(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
     """One DNS question or answer, in the layouts of EVE versions 1, 2 and 3."""
-    data = object_of(line.dns)
-    questions = data.get("queries") or data.get("query")
-    first = questions[0] if isinstance(questions, list) and questions and isinstance(questions[0], dict) else data
-    name = text_of(first.get("rrname"))
-    if name is None:
+    data = line.dns
+    if data is None:
         return "dns record without a name"
-    if line.src_port == 53 and line.dest_port != 53:  # version 1 names the server first in answers
-        line.src_ip, line.src_port, line.dest_ip, line.dest_port = (
-            line.dest_ip,
-            line.dest_port,
-            line.src_ip,
-            line.src_port,
-        )
-    kind = {"request": "query", "response": "answer"}.get(text_of(data.get("type")) or "", text_of(data.get("type")))
+    name, rrtype = data.rrname, data.rrtype
+    questions = data.queries or data.query
+    if isinstance(questions, list) and questions and isinstance(questions[0], dict):
+        name, rrtype = text_of(questions[0].get("rrname")), text_of(questions[0].get("rrtype"))
+    if not name:
+        return "dns record without a name"
+    kind = _DNS_TYPES.get(data.type or "", data.type)
+    extra = {"type": kind, "rrtype": rrtype, "rcode": data.rcode}
+    src_ip, src_port, dst_ip, dst_port = line.src_ip, line.src_port, line.dest_ip, line.dest_port
+    if src_port == 53 and dst_port != 53:  # version 1 names the server first in answers
+        src_ip, src_port, dst_ip, dst_port = dst_ip, dst_port, src_ip, src_port
     return Event(
-        **base_of(reader, line, _DNS, log_file, record),
+        kind=_DNS,
+        time=reader.time(line.timestamp),
+        log_source=NAME,
+        log_file=log_file,
+        record=record,
+        src_ip=src_ip,
+        src_port=src_port,
+        dst_ip=dst_ip,
+        dst_port=dst_port,
+        transport=transport_of(line.proto),
         protocol="dns",
+        flow_id=id_of(line.flow_id),
+        community_id=line.community_id,
         query=name,
         answers=_answers(data),
-        extra=extra_of(type=kind, rrtype=text_of(first.get("rrtype")), rcode=text_of(data.get("rcode"))),
+        extra={key: value for key, value in extra.items() if value} or None,
     )
 
 
-def _answers(data: dict[str, Any]) -> tuple[str, ...] | None:
+_DNS_TYPES = {"request": "query", "response": "answer"}
+
+
+def _answers(data: Dns) -> tuple[str, ...] | None:
     """The data of all answers: a list (version 2 and 3), grouped by type, or the record itself (version 1)."""
-    listed, grouped = data.get("answers"), data.get("grouped")
     found: list[Any] = []
-    if isinstance(listed, list):
-        found = [item.get("rdata") for item in listed if isinstance(item, dict)]
-    elif isinstance(grouped, dict):
-        found = [value for values in grouped.values() if isinstance(values, list) for value in values]
-    elif data.get("rdata") is not None:
-        found = [data["rdata"]]
-    return tuple(str(value) for value in found[:200] if isinstance(value, (str, int))) or None
+    if isinstance(data.answers, list):
+        found = [item.get("rdata") for item in data.answers[:MOST_ANSWERS] if isinstance(item, dict)]
+    elif isinstance(data.grouped, dict):
+        found = [value for values in data.grouped.values() if isinstance(values, list) for value in values]
+    elif data.rdata is not None:
+        found = [data.rdata]
+    else:
+        return None
+    return tuple(str(value) for value in found[:MOST_ANSWERS] if isinstance(value, (str, int))) or None
 
 
 def ssh(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
@@ -193,7 +211,9 @@ def ssh(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
 
 def alert(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
     """One alert of a signature. The packet that raised it names its sender first."""
-    data = object_of(line.alert)
+    data = line.alert
+    if data is None:
+        return "alert record without an alert"
     about = line.http
     return Event(
         kind=_ALERT,
@@ -213,13 +233,13 @@ def alert(reader: Reader, line: Line, log_file: str, record: str) -> Event | str
         url=http_url(about, None, None) if about and about.hostname else None,
         method=about.http_method if about else None,
         service="Suricata",
-        target=text_of(data.get("signature")),
-        outcome="blocked" if data.get("action") == "blocked" else None,
+        target=data.signature,
+        outcome="blocked" if data.action == "blocked" else None,
         extra=extra_of(
-            signature_id=count_of(data.get("signature_id")),
-            category=text_of(data.get("category")),
-            severity=count_of(data.get("severity")),
-            action=text_of(data.get("action")),
+            signature_id=count_of(data.signature_id),
+            category=data.category or None,
+            severity=count_of(data.severity),
+            action=data.action,
             direction=line.direction,
         ),
     )
