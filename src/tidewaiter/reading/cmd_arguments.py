@@ -208,7 +208,7 @@ def _wmic_tail(rest: str) -> list[str] | None:
     if match is None:
         return None
     text = match[2].strip().lstrip("(").strip()
-    if text[:1] in "\"'":
+    if text and text[0] in "\"'":
         end = text.rfind(text[0])
         text = text[1:end] if end > 0 else text[1:]
     return [*split_words(match[1]), text.replace('\\"', '"')]

@@ -60,7 +60,10 @@ class Scope:
         content: list[Invocation] = []
 
         def spelled(match: re.Match[str]) -> str:
-            name, invocations = self._marks[ord(match[0]) - _MARK]
+            index = ord(match[0]) - _MARK
+            if index >= len(self._marks):  # the text itself has such a character
+                return match[0]
+            name, invocations = self._marks[index]
             content.extend(invocations)
             return name
 

@@ -148,6 +148,8 @@ def test_titles_and_glued_switches() -> None:
         ">",
         "<",
         "call :x",
+        "wmic process call create (",
+        "for /f %i in ('curl a') do \ue005%i",
     ],
 )
 def test_broken_texts_do_not_raise(text: str) -> None:
