@@ -42,7 +42,7 @@ _CODES = {"SYSCALL": _SYSCALL, "EXECVE": _EXECVE, "CWD": _CWD, "PATH": _PATH, "S
 _CODES |= {"OPENAT2": _OTHER, "KERN_MODULE": _OTHER} | dict.fromkeys(SINGLE_RECORDS, _SINGLE)
 
 _KIND = re.compile(rb"(?:^|[\s:])(?:node=(\S+) +)?type=(?:UNKNOWN\[)?(\w{1,40})\]? (?:msg=)?$")
-_STAMP = re.compile(rb"(\d{1,11})\.(\d{3}):(\d{1,20})")
+_STAMP = re.compile(rb"(\d{1,11})\.(\d{3}):(\d{1,18})")
 _TASK_PART = re.compile(
     rb" auid=(\d+) uid=(\d+) gid=\d+ euid=\d+ suid=\d+ fsuid=\d+ egid=\d+ sgid=\d+ fsgid=\d+"
     rb' tty=\S+ ses=(\d+) comm=("[^"]*"|\S+) exe=("[^"]*"|[^\s\x1d]+)'
@@ -56,6 +56,7 @@ _CWD_BODY = re.compile(rb' *cwd=("[^"]*"|[^\s\x1d]+)')
 _OPEN_FLAGS = re.compile(rb"oflag=([0-7]+)")
 _MODULE = re.compile(rb'name=("[^"]*"|[^\s\x1d]+)')
 _UNSET = b"4294967295"
+_LONGEST_MARK = 400  # bytes before `audit(` that are looked at
 LOCAL = "local or netlink socket"
 LOCAL_ADDRESSES = (b" saddr=01", b" saddr=0001", b" saddr=10")
 
@@ -165,7 +166,12 @@ class AuditGroup(msgspec.Struct, gc=False):
     def stamp(self) -> bool:
         """Read node, time and serial from the key; False when they are unreadable."""
         node, stamp = self.key
-        if stamp[10:11] == b"." and stamp[14:15] == b":" and (digits := stamp[:10] + stamp[11:14] + stamp[15:35]).isdigit():
+        if (
+            stamp[10:11] == b"."
+            and stamp[14:15] == b":"
+            and len(stamp) < 34
+            and (digits := stamp[:10] + stamp[11:14] + stamp[15:33]).isdigit()
+        ):
             self.time = int(digits[:13]) * 1_000
             self.serial = int(digits[13:])
         else:
@@ -214,7 +220,16 @@ class AuditGroup(msgspec.Struct, gc=False):
         if task is None or len(words) != 12:
             return _slow_head(body)
         _, arch, number, success, code, a0, a1, a2, a3, _, ppid, pid = words
-        if success[:8] != b"success=" or code[:5] != b"exit=" or a0[:3] != b"a0=" or ppid[:5] != b"ppid=" or pid[:4] != b"pid=":
+        if (
+            len(ppid) > 23
+            or len(pid) > 23
+            or len(code) > 23
+            or success[:8] != b"success="
+            or code[:5] != b"exit="
+            or a0[:3] != b"a0="
+            or ppid[:5] != b"ppid="
+            or pid[:4] != b"pid="
+        ):
             return _slow_head(body)
         try:
             return AuditHead(
@@ -412,14 +427,14 @@ class AuditJoiner:
 
     def kind(self, prefix: bytes) -> Kind:
         """What the text before `audit(` says: how to treat the record, its node and its type (or the reason to skip it)."""
-        found = _KIND.search(prefix)
+        found = _KIND.search(prefix[-_LONGEST_MARK:])
         if found is None:
             return (_SKIP, b"", "other syslog lines") if self._wrapped else (_DAMAGED, b"", "")
         node, name = found[1] or b"", text(found[2])
         if name.isdigit():
             name = _record_types().get(int(name), f"number {name[:5]}")
         code = _CODES.get(name, _SKIP)
-        if found.start(0) > 0:
+        if found.end() < len(prefix) or found.start() > 0:
             self._wrapped = True
             node = node or prefix_host(prefix) or b""
         return code, node, name if code else self._reason(name)
@@ -523,7 +538,7 @@ def _task_of(words: Sequence[bytes], names: re.Match[bytes] | None) -> AuditTask
 
 def _number(raw: bytes | None, base: int) -> int | None:
     try:
-        return int(raw[:20], base) if raw else None
+        return int(raw[:18], base) if raw else None
     except ValueError:
         return None
 

@@ -18,10 +18,12 @@ from tidewaiter.formats.text_lines import text
 
 _ARGUMENT = re.compile(r' a\d+=(?:"([^"]*)"|([^\s\x1d]*))')
 _PIECE = re.compile(rb' a(\d+)(?:\[\d+\])?=(?:"([^"]*)"|([^\s\x1d]*))')
-_FIELD = re.compile(rb"([\w-]+)=(\"[^\"]*\"|[^\s'\x1d]+)")
+_FIELD = re.compile(rb"\b([\w-]{1,40})=(\"[^\"]*\"|[^\s'\x1d]+)")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
 _LINE_END = re.compile(r"[\r\n]")
 _PLAIN = re.compile(r"[a-zA-Z0-9@%+=:,./ _-]*")
+_LONGEST_RECORD = 65_536  # bytes of one that has fields; the kernel's limit is below 9,000
+_LINES_TYPED = 1_000  # in one record
 _MAPPED = "::ffff:"
 
 
@@ -82,7 +84,7 @@ def command_line(argv: list[str]) -> str:
 def fields(body: bytes) -> dict[str, str]:
     """All `key=value` fields of a record, quotes removed and hex left alone; the first of equal keys counts."""
     found: dict[str, str] = {}
-    for key, raw in _FIELD.findall(body):
+    for key, raw in _FIELD.findall(body[:_LONGEST_RECORD]):
         name = text(key)
         if name not in found:
             found[name] = text(raw[1:-1] if raw[:1] == b'"' else raw.strip(b",()"))
@@ -142,8 +144,8 @@ def absolute(path: str, cwd: str | None) -> str:
 
 def keystrokes(raw: bytes) -> list[str]:
     """The lines that keystrokes of a terminal amount to: erasing and control characters are applied where they are plain."""
-    lines = []
-    for typed in _LINE_END.split(_ESCAPE_SEQUENCE.sub("", text(raw))):
+    lines: list[str] = []
+    for typed in _LINE_END.split(_ESCAPE_SEQUENCE.sub("", text(raw)), _LINES_TYPED):
         kept: list[str] = []
         for character in typed:
             if character in "\x08\x7f":

@@ -25,11 +25,11 @@ LONGEST_EVENT = 1 << 18
 
 _BELIEVED = 600_000_000  # microseconds: UtcTime further from the time of logging is a clock gone wrong
 _START = re.compile(rb"<Event(?=[\s>#])")
-_END = b"</Event>"
+_TAG = re.compile(rb"<(/?)Event(?=[\s>#])")
 _ID = re.compile(rb"<EventID(?:\s[^<>]{0,100})?>\s{0,20}(\d{1,5})\s{0,20}</EventID>")
 _TIME = re.compile(rb"SystemTime\s?=\s?[\"']([^\"'<>]{10,40})")
 _COMPUTER = re.compile(rb"<Computer>([^<>]{1,300})</Computer>")
-_RECORD = re.compile(rb"<EventRecordID>(\d{1,20})</EventRecordID>")
+_RECORD = re.compile(rb"<EventRecordID>(\d{1,18})</EventRecordID>")
 _DATA = re.compile(rb"""\s*Name\s?=\s?["']([^"'<>]{1,60})["']\s*>""")
 _LINE_FEED = re.compile(r"#012|\n")
 
@@ -102,37 +102,29 @@ class Source:
 def _elements(opened: Opened, account: Account) -> Iterator[tuple[int, bytes]]:
     """The Event elements with the number of the line they begin on; counts what is outside of them."""
     parts: list[bytes] = []  # of an element that is not finished
-    size, began = 0, 0
+    began, size, inside = 0, 0, False
     for block in text_blocks(opened.path, longest=LONGEST_LINE):
         for number, line in enumerate(block.data.split(b"\n"), block.number):
-            at, found = 0, bool(parts)
-            while True:
-                if not parts:
-                    start = _START.search(line, at)
-                    if start is None:
-                        break
-                    found, began, size, at = True, number, 0, start.start()
-                else:
-                    start = _START.search(line, at)
-                end = line.find(_END, at if parts else at + 6)
-                cut = start is not None and bool(parts) and (end < 0 or start.start() < end)
-                if cut or (size := size + (len(line) if end < 0 else end) - at) > LONGEST_EVENT:
-                    account.damage_at(f"line {began}", "Sysmon event without its end")
+            start, used = 0, inside
+            for tag in _TAG.finditer(line):
+                if not tag[1]:
+                    if inside:
+                        account.damage_at(f"line {began}", "Sysmon event without its end")
+                    began, size, inside, used, start = number, 0, True, True, tag.start()
                     parts = []
-                    if not cut:
-                        break
-                    at = start.start() if start else len(line)
-                    continue
-                if end < 0:
-                    parts.append(line[at:])
-                    break
-                parts.append(line[at : end + len(_END)])
-                at = end + len(_END)
-                yield began, b"\n".join(parts)
-                parts = []
-            if not found:
+                elif inside:
+                    parts.append(line[start : tag.end()])
+                    yield began, b"\n".join(parts)
+                    parts, inside, start = [], False, tag.end()
+            if inside:
+                parts.append(line[start:])
+                size += len(line) - start
+                if size > LONGEST_EVENT:
+                    account.damage_at(f"line {began}", "Sysmon event without its end")
+                    parts, inside = [], False
+            if not used:
                 account.skip("line outside a Sysmon event" if line.strip() else "blank line")
-    if parts:
+    if inside:
         account.damage_at(f"line {began}", "Sysmon event without its end")
 
 
