@@ -101,7 +101,7 @@ def is_host(text: str) -> bool:
 
 
 _PAGE = frozenset("htm html php asp aspx jsp jspx do action cgi shtml xhtml com net org".split())
-_INNER = re.compile(r"(?:https?|ftps?|file)://[^\s\"'|<>)]+|\\\\[^\s\"'|<>),;&?*]+", re.I)
+_INNER = re.compile(r"(?:https?|ftps?|file)://[^\s\"'|<>)]+|(?<!\b[a-z]:)(?<!\w)\\\\[a-z0-9][^\s\"'|<>),;&?*]+", re.I)
 
 
 def is_download(text: str) -> bool:
