@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog.utilities import Sink
-from tidewaiter.reading import forms, locations
+from tidewaiter.reading import forms, locations, sessions
 from tidewaiter.schema.action import Action, ActionKind
 
 _NULL = re.compile(r"^(?:/dev/null|nul:?|\$null|/dev/(?:stderr|tty|stdout)|&\d)$", re.I)
@@ -72,6 +72,25 @@ def apply_sink(sink: Sink, view: forms.View, fetches: Iterable[Fetch]) -> list[F
             fetch.decoded = True
             onward.append(fetch)
     return onward
+
+
+def session_fetch(item: sessions.Item, utility: str) -> Fetch:
+    """A file that a session gets."""
+    return Fetch(utility, "session", [item.source], dest=item.dest, open=item.dest is None)
+
+
+def session_action(item: sessions.Item, utility: str) -> Action:
+    r"""A file that a session puts: an upload, or lateral where the peer is an administrative share (\\host\C$)."""
+    admin = item.peer is not None and re.match(r"^[\\/]{2}[^\\/]+[\\/](?:admin|[a-z])\$", item.peer, re.I)
+    return Action(
+        kind=ActionKind.LATERAL if admin else ActionKind.UPLOAD,
+        utility=utility,
+        form="session",
+        dest=item.dest if admin else None,
+        file=item.source,
+        remote=item.peer,
+        techniques=("T1021.002",) if admin else (),
+    )
 
 
 def conclude(fetch: Fetch) -> Action:

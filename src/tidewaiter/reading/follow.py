@@ -12,7 +12,7 @@ from tidewaiter.catalog.utilities import Code, Utility, Wrap
 from tidewaiter.reading import argv as grammar
 from tidewaiter.reading import forms, languages, locations
 from tidewaiter.reading.budget import Budget, BudgetExceeded
-from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null
+from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null, session_action, session_fetch
 from tidewaiter.reading.invocation import Invocation, Script, Word
 from tidewaiter.reading.recall import Recall, program_name, shown_name
 from tidewaiter.reading.wrapping import inner_commands
@@ -55,14 +55,25 @@ class Follower:
                 return self._script(languages.parse(text, language, self.budget), list(incoming))
             if language == "crontab":
                 return self._crontab(text)
-            result = languages.one_liner(text, language, self.budget)
-            self.actions.extend(result.actions)
-            left: list[Fetch] = []
-            for platform, shell_text in result.shell_texts:
-                left += self.read_text(shell_text, languages.shell_for(platform, self.platform), incoming)
-            return left
+            return self._one_liner(text, language, incoming)
         finally:
             self.budget.depth_left += 1
+
+    def _one_liner(self, text: str, language: str, incoming: Sequence[Fetch]) -> list[Fetch]:
+        """Code of a programming language: what it prints is on standard output, as is what it was given there."""
+        result = languages.one_liner(text, language, self.budget)
+        left: list[Fetch] = []
+        for action in result.actions:
+            if action in result.printed and action.kind is ActionKind.BENIGN and action.urls:
+                left.append(
+                    Fetch(self._shown(action.utility), action.form, list(action.urls), open=True, confidence=action.confidence)
+                )
+            else:
+                self.actions.append(action)
+        self.fetches += left
+        for shell, shell_text in result.shell_texts:
+            left += self.read_text(shell_text, languages.shell_for(shell, self.platform), incoming)
+        return left if result.shell_texts else [*left, *incoming]
 
     def conclude(self) -> list[Action]:
         """All actions, direct ones and those that followed content amounts to, duplicates merged."""
@@ -262,14 +273,9 @@ class Follower:
 
     def _session(self, text: str, peer: str | None, utility: Utility) -> bool:
         items = languages.session(text, peer, self.budget)
-        for item in items:
-            if item.get:
-                name = self._shown(utility.name)
-                self.fetches.append(Fetch(name, "session", [item.source], dest=item.dest, open=item.dest is None))
-            else:
-                self.actions.append(
-                    Action(kind=ActionKind.UPLOAD, utility=utility.name, form="session", file=item.source, remote=item.peer)
-                )
+        name = self._shown(utility.name)
+        self.fetches += [session_fetch(item, name) for item in items if item.get]
+        self.actions += [session_action(item, name) for item in items if not item.get]
         return bool(items)
 
     def _remote(

@@ -46,7 +46,7 @@ def read(text: str, peer: str | None, budget: Budget) -> list[Item]:
             items.extend(_get(verb, rest, peer, folder))
         elif verb in _PUT:
             files = _positional(rest)
-            items.extend(Item(False, name, None, peer) for name in files[:1])
+            items.extend(Item(False, name, (files[1:] or [None])[0], peer) for name in files[:1])
     return items
 
 
@@ -74,7 +74,9 @@ def _get(verb: str, rest: list[str], peer: str | None, folder: str | None) -> li
             return []
         rest = [word for word in rest if word.lower() != "local"]
     output = next((rest[i + 1] for i, word in enumerate(rest[:-1]) if word in ("-o", "-O")), None)
-    names = _positional([word for i, word in enumerate(rest) if word not in ("-o", "-O") and not (i and rest[i - 1] in ("-o", "-O"))])
+    names = _positional(
+        [word for i, word in enumerate(rest) if word not in ("-o", "-O") and not (i and rest[i - 1] in ("-o", "-O"))]
+    )
     if not names:
         return []
     if verb == "mget":
