@@ -44,7 +44,7 @@ def test_each_sample_is_recognised_by_its_own_source_only(case: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.parent.name}/{case.name}")
 def test_flipped_bits_and_cuts(case: Path, tmp_path: Path) -> None:
     content = content_of(case)
-    for seed in range(60):
+    for seed in range(25):
         chance = random.Random(seed)
         broken = bytearray(content)
         for _ in range(1 + len(content) // 500):
@@ -72,13 +72,12 @@ FILLERS = [
 @pytest.mark.parametrize("name", SOURCES)
 @pytest.mark.parametrize("filler", FILLERS)
 def test_no_input_takes_more_than_linear_time(name: str, filler: bytes, tmp_path: Path) -> None:
-    content = (
-        filler * (4_000_000 // len(filler)) + b" type=USER_CMD msg=audit(1767348000.000:1): " + filler * 100_000 + b"\nend"
-    )
+    record = b" type=USER_CMD msg=audit(1767348000.000:1): "
+    content = filler * (700_000 // len(filler)) + record + filler * 20_000 + b"\nend"
     start = time.process_time()
     Entry(name, "stream").load().recognise(content[:HEAD_BYTES])
     read(name, tmp_path / "a", content)
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 3
 
 
 @pytest.mark.parametrize(

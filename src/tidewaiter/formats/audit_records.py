@@ -2,29 +2,34 @@
 
 Format: linux/audit.h, auditd.conf(5) (`log_format`, `name_format`), and what the kernel prints. A record is a line
 `[node=NAME ]type=TYPE msg=audit(SECONDS.MILLIS:SERIAL): BODY`, also behind a syslog prefix (`audispd:`, `kernel: audit:
-type=1300 audit(...)`). ENRICHED adds names after a 0x1d byte. This module joins and splits; `audit_values` decodes; neither
-says what an event means.
+type=1300 audit(...)`). This module joins; `audit_event` and `audit_values` decode; none says what an event means.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
-from importlib import resources
 from itertools import islice
-from typing import Any
 
-import msgspec
-
-from tidewaiter.formats.audit_values import arguments, fields, short_value, socket_address, value
+from tidewaiter.formats.audit_event import (
+    CWD,
+    DAMAGED,
+    EXECVE,
+    LOCAL,
+    LOCAL_ADDRESSES,
+    OTHER,
+    PATH,
+    PROCTITLE,
+    SINGLE,
+    SKIP,
+    SOCKADDR,
+    SYSCALL,
+    AuditGroup,
+    Kind,
+    record_types,
+)
 from tidewaiter.formats.syslog import prefix_host
 from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account
-
-EVENT_BYTES = 4 << 20
-"""Bytes of records that one event may hold; Linux allows 2 MB of arguments."""
 
 HELD_BYTES = 32 << 20
 """Bytes of records that all unfinished events together may hold between two blocks."""
@@ -37,264 +42,11 @@ two seconds are auditd's own bound, `end_of_event_timeout`)."""
 SINGLE_RECORDS = frozenset({"USER_CMD", "USER_TTY", "TTY", "USER_LOGIN", "USER_START"})
 """Events of one record."""
 
-_SKIP, _DAMAGED, _SINGLE, _SYSCALL, _EXECVE, _CWD, _PATH, _SOCKADDR, _PROCTITLE, _OTHER = range(10)
-_CODES = {"SYSCALL": _SYSCALL, "EXECVE": _EXECVE, "CWD": _CWD, "PATH": _PATH, "SOCKADDR": _SOCKADDR, "PROCTITLE": _PROCTITLE}
-_CODES |= {"OPENAT2": _OTHER, "KERN_MODULE": _OTHER} | dict.fromkeys(SINGLE_RECORDS, _SINGLE)
+_CODES = {"SYSCALL": SYSCALL, "EXECVE": EXECVE, "CWD": CWD, "PATH": PATH, "SOCKADDR": SOCKADDR, "PROCTITLE": PROCTITLE}
+_CODES |= {"OPENAT2": OTHER, "KERN_MODULE": OTHER} | dict.fromkeys(SINGLE_RECORDS, SINGLE)
 
 _KIND = re.compile(rb"(?:^|[\s:])(?:node=(\S+) +)?type=(?:UNKNOWN\[)?(\w{1,40})\]? (?:msg=)?$")
-_STAMP = re.compile(rb"(\d{1,11})\.(\d{3}):(\d{1,18})")
-_TASK_PART = re.compile(
-    rb" auid=(\d+) uid=(\d+) gid=\d+ euid=\d+ suid=\d+ fsuid=\d+ egid=\d+ sgid=\d+ fsgid=\d+"
-    rb' tty=\S+ ses=(\d+) comm=("[^"]*"|\S+) exe=("[^"]*"|[^\s\x1d]+)'
-)
-_NAMES = re.compile(rb'AUID="([^"]*)" UID="([^"]*)"')
-_NAME_OF_CALL = re.compile(rb" SYSCALL=(\w{1,40})")
-_WORD = re.compile(rb" (\w+)=(\"[^\"]*\"|[^\s\x1d]+)")
-_PATH_BODY = re.compile(rb' *item=\d+ +name=("[^"]*"|[^\s\x1d]+)')
-_ITEM = re.compile(rb" ?item=(\d{1,9})")
-_CWD_BODY = re.compile(rb' *cwd=("[^"]*"|[^\s\x1d]+)')
-_OPEN_FLAGS = re.compile(rb"oflag=([0-7]+)")
-_MODULE = re.compile(rb'name=("[^"]*"|[^\s\x1d]+)')
-_UNSET = b"4294967295"
 _LONGEST_MARK = 400  # bytes before `audit(` that are looked at
-LOCAL = "local or netlink socket"
-LOCAL_ADDRESSES = (b" saddr=01", b" saddr=0001", b" saddr=10")
-
-
-class AuditPath(msgspec.Struct, gc=False):
-    """One PATH record."""
-
-    name: str | None
-    mode: int | None  # file type and permission bits
-    inode: bytes | None  # inode and device
-
-
-class AuditTask(msgspec.Struct, frozen=True, gc=False):
-    """Who made a call: the part of a SYSCALL record that repeats from call to call."""
-
-    user: str | None  # name or number of the user that the process runs as
-    login_user: str | None  # name or number of the user that logged in; None where unset
-    uid: int | None  # where `user` is no name
-    session: str | None
-    comm: str | None
-    exe: str | None
-
-
-class AuditHead(msgspec.Struct, gc=False):
-    """The SYSCALL record."""
-
-    call: str  # "execve"; the number where the name is unknown
-    success: bool | None  # None: the call did not return (exit_group)
-    exit: int | None
-    args: tuple[bytes, bytes, bytes, bytes]  # a0 to a3 in hex
-    ppid: int | None
-    pid: int | None
-    task: AuditTask
-
-    def arg(self, index: int) -> int:
-        """One of a0 to a3 as a number; 0 where it is unreadable."""
-        return _number(self.args[index], 16) or 0
-
-
-Kind = tuple[int, bytes, str]
-"""How to treat a record, its node, and its type or the reason to skip it."""
-
-
-class AuditGroup(msgspec.Struct, gc=False):
-    """One event as the raw records that were joined. Decoding happens when a method is called."""
-
-    key: tuple[bytes, bytes]  # node and stamp
-    line: int  # 1-based number of its first record
-    count: int = 0  # records joined
-    size: int = 0  # their bytes
-    head_body: bytes | None = None  # SYSCALL
-    more: tuple[bytes, Callable[[bytes], Kind]] | None = None  # lines that were joined unseen
-    address_body: bytes | None = None  # SOCKADDR
-    single: str | None = None  # the type of an event of one record
-    paths: list[bytes] = []  # PATH
-    arguments: list[bytes] = []  # EXECVE
-    where: bytes | None = None  # CWD
-    other: bytes | None = None  # OPENAT2, KERN_MODULE, or the only record of the event
-    node: str | None = None
-    time: int = 0  # microseconds since 1970 UTC; this and the next are set by `stamp`
-    serial: int = 0
-
-    @classmethod
-    def of_one(cls, key: tuple[bytes, bytes], line: int, kind: str, body: bytes) -> AuditGroup:
-        """An event of one record."""
-        return cls(key, line, count=1, single=kind, other=body)
-
-    def add(self, code: int, line: bytes, start: int) -> bool:
-        """Take the record in `line` from `start` on; True when it ends the event.
-
-        PROCTITLE is the last that the kernel writes (ausearch prints it first). Its text is not kept: it may be stale.
-        """
-        if code == _PATH:
-            if self.size < EVENT_BYTES:
-                self.paths.append(line[start:])
-        elif code == _SYSCALL:
-            self.head_body = line[start:]
-        elif code == _PROCTITLE:
-            return self.head_body is not None
-        elif code == _SOCKADDR:
-            self.address_body = line[start:]
-        elif code == _CWD:
-            self.where = line[start:]
-        elif code == _OTHER:
-            self.other = line[start:]
-        elif code == _EXECVE and self.size < EVENT_BYTES:
-            self.arguments.append(line[start:])
-        self.size += len(line)
-        return False
-
-    def fill(self) -> None:
-        """Look at the lines that were joined unseen."""
-        if self.more is not None:
-            lines, kind_of = self.more
-            self.more = None
-            behind = len(self.key[1]) + 8  # from `audit(` to the body
-            for line in lines.split(b"\n"):
-                at = line.find(b"audit(")
-                code = kind_of(line[:at])[0]
-                if code == _PATH:
-                    self.paths.append(line[at + behind :])
-                elif code != _PROCTITLE:
-                    self.add(code, line, at + behind)
-        elif len(self.paths) > 1 and _item(self.paths[0]):  # ausearch prints them backwards
-            self.paths.sort(key=_item)
-
-    def stamp(self) -> bool:
-        """Read node, time and serial from the key; False when they are unreadable."""
-        node, stamp = self.key
-        if (
-            stamp[10:11] == b"."
-            and stamp[14:15] == b":"
-            and len(stamp) < 34
-            and (digits := stamp[:10] + stamp[11:14] + stamp[15:33]).isdigit()
-        ):
-            self.time = int(digits[:13]) * 1_000
-            self.serial = int(digits[13:])
-        else:
-            found = _STAMP.fullmatch(stamp)
-            if found is None:
-                return False
-            self.time, self.serial = int(found[1]) * 1_000_000 + int(found[2]) * 1_000, int(found[3])
-        if node:
-            self.node = _word(node)
-        return True
-
-    @property
-    def whole(self) -> bool:
-        """Whether all records were kept: not more than EVENT_BYTES."""
-        return self.size <= EVENT_BYTES
-
-    @property
-    def local(self) -> bool:
-        """Whether the address is one of a local or netlink socket: most connects are, and end here."""
-        return self.address_body is not None and self.address_body.startswith(LOCAL_ADDRESSES)
-
-    @property
-    def failed(self) -> bool:
-        """Whether the call failed, quickly."""
-        return self.head_body is not None and b" success=no " in self.head_body[:80]
-
-    def call(self) -> str | None:
-        """The name (or number) of the system call, quickly; None without a SYSCALL record that says it."""
-        body = self.head_body
-        if body is None:
-            return None
-        known = syscalls().get(body[: body.find(b" ", 15)])
-        if known is not None:
-            return known
-        start = body.find(b" syscall=") + 9
-        return _named_call(body, body[start : body.find(b" ", start)]) if start > 8 else None
-
-    def head(self) -> AuditHead | None:
-        """The SYSCALL record, or None where it is missing or damaged."""
-        body = self.head_body
-        if body is None:
-            return None
-        middle = body.find(b" auid=")
-        words = body[:middle].split(b" ")
-        task = _task(body[middle:])
-        if task is None or len(words) != 12:
-            return _slow_head(body)
-        _, arch, number, success, code, a0, a1, a2, a3, _, ppid, pid = words
-        if (
-            len(ppid) > 23
-            or len(pid) > 23
-            or len(code) > 23
-            or success[:8] != b"success="
-            or code[:5] != b"exit="
-            or a0[:3] != b"a0="
-            or ppid[:5] != b"ppid="
-            or pid[:4] != b"pid="
-        ):
-            return _slow_head(body)
-        try:
-            return AuditHead(
-                syscalls().get(b" " + arch + b" " + number) or _named_call(body, number[8:]),
-                success == b"success=yes",
-                int(code[5:]),
-                (a0[3:], a1[3:], a2[3:], a3[3:]),
-                int(ppid[5:]),
-                int(pid[4:]),
-                task,
-            )
-        except ValueError:
-            return _slow_head(body)
-
-    def argv(self) -> tuple[list[str], int] | None:
-        """The arguments, and how many the record says there are; None without an EXECVE record."""
-        bodies = self.arguments
-        if not bodies:
-            return None
-        first = bodies[0]
-        start = first.find(b"argc=") + 5
-        argc = _number(first[start : first.find(b" ", start)], 10) if start > 4 else None
-        found = arguments(bodies, -1 if argc is None else argc)
-        return found, len(found) if argc is None else argc
-
-    def cwd(self) -> str | None:
-        """The working directory."""
-        body = self.where
-        return None if body is None else _cwd(body) if len(body) > 256 else _short_cwd(body)
-
-    def path(self, nametype: bytes) -> AuditPath | None:
-        """The last PATH record of this type (NORMAL, PARENT, CREATE, DELETE, UNKNOWN)."""
-        mark = b" nametype=" + nametype
-        for body in reversed(self.paths):
-            if mark in body:
-                return _path(body)
-        return None
-
-    def first_path(self, mark: bytes = b"item=0 ") -> AuditPath | None:
-        """The first PATH record with this text: item 0, or a type."""
-        for body in self.paths:
-            if mark in body:
-                return _path(body)
-        return None
-
-    def address(self) -> tuple[str, int] | str | None:
-        """(address, port) of the SOCKADDR record, in words why it has none, or None without the record."""
-        if self.address_body is None:
-            return None
-        start = self.address_body.find(b"saddr=") + 6
-        return socket_address(self.address_body[start : start + 64])
-
-    def open_flags(self) -> int | None:
-        """The flags of the OPENAT2 record."""
-        found = _OPEN_FLAGS.search(self.other or b"")
-        return None if found is None else int(found[1], 8)
-
-    def module(self) -> str | None:
-        """The name in the KERN_MODULE record."""
-        found = _MODULE.search(self.other or b"")
-        return None if found is None else value(found[1])
-
-    def fields(self) -> dict[str, str]:
-        """The fields of an event of one record (SINGLE_RECORDS)."""
-        return fields(self.other or b"")
 
 
 class _Kinds(dict[bytes, Kind]):
@@ -331,7 +83,7 @@ class AuditJoiner:
         number, data, _ = block
         start, local, kind_of = 0, 0, self._kinds.__getitem__
         node = last = b""  # the node of the records, where they have one
-        kind: Kind = (_SKIP, b"", "")
+        kind: Kind = (SKIP, b"", "")
         opened, closed = self._open, self._closed
         foreign = data.find(b"\nnode=") >= 0  # there are, or may be, records of another node than that
         while (mark := data.find(b"type=PROCTITLE ", start)) >= 0:
@@ -348,7 +100,7 @@ class AuditJoiner:
                 node = kind[1]
                 foreign = data.count(b"\nnode=" + node + b" type=") < data.count(b"\n")
             key = (kind[1], data[at + 11 : stamp_end])
-            whole = kind[0] == _SYSCALL and not foreign and data.count(data[at : stamp_end + 2], start, end) == count
+            whole = kind[0] == SYSCALL and not foreign and data.count(data[at : stamp_end + 2], start, end) == count
             if not whole or key in closed or key in opened:
                 done += self._lines(number, data[start:end].split(b"\n"))
             else:
@@ -382,11 +134,11 @@ class AuditJoiner:
                 continue
             code, node, kind = kind_of(line[:at])
             key = (node, line[at + 6 : end])
-            if code == _SKIP:
+            if code == SKIP:
                 self.account.skip(kind)
-            elif code == _DAMAGED:
+            elif code == DAMAGED:
                 self.account.damage_at(f"line {number}", "not an audit record")
-            elif code == _SINGLE:
+            elif code == SINGLE:
                 done.append(AuditGroup.of_one(key, number, kind, line[end + 2 :]))
             elif key in self._closed and key not in self._open:
                 self.account.skip("late record of a finished event")
@@ -429,11 +181,11 @@ class AuditJoiner:
         """What the text before `audit(` says: how to treat the record, its node and its type (or the reason to skip it)."""
         found = _KIND.search(prefix[-_LONGEST_MARK:])
         if found is None:
-            return (_SKIP, b"", "other syslog lines") if self._wrapped else (_DAMAGED, b"", "")
+            return (SKIP, b"", "other syslog lines") if self._wrapped else (DAMAGED, b"", "")
         node, name = found[1] or b"", text(found[2])
         if name.isdigit():
-            name = _record_types().get(int(name), f"number {name[:5]}")
-        code = _CODES.get(name, _SKIP)
+            name = record_types().get(int(name), f"number {name[:5]}")
+        code = _CODES.get(name, SKIP)
         if found.end() < len(prefix) or found.start() > 0:
             self._wrapped = True
             node = node or prefix_host(prefix) or b""
@@ -454,118 +206,6 @@ class AuditJoiner:
             self.account.skip("other syslog lines")
         else:
             self.account.damage_at(f"line {number}", "not an audit record")
-
-
-@cache
-def syscalls() -> dict[bytes, str]:
-    """The beginning of a SYSCALL body (` arch=c000003e syscall=59`) -> the name of the call, for the calls that we read."""
-    return {
-        f" arch={arch} syscall={number}".encode(): name
-        for arch, entry in _knowledge()["arch"].items()
-        for name, number in entry["calls"].items()
-    }
-
-
-@cache
-def socket_calls() -> dict[int, str]:
-    """The first argument of `socketcall` -> the call it stands for."""
-    return {number: name for name, number in _knowledge()["socketcall"].items()}
-
-
-@cache
-def _record_types() -> dict[int, str]:
-    return {number: name for name, number in _knowledge()["record_types"].items()}
-
-
-@cache
-def _knowledge() -> dict[str, Any]:
-    return tomllib.loads((resources.files("tidewaiter") / "knowledge" / "syscalls.toml").read_text("utf-8"))
-
-
-def _named_call(body: bytes, number: bytes) -> str:
-    """The name that ENRICHED gives, else the number (interpreted records have the name in its place)."""
-    found = _NAME_OF_CALL.search(body)
-    return text(found[1] if found else number)
-
-
-def _slow_head(body: bytes) -> AuditHead | None:
-    """A SYSCALL record of another kernel: fields in another order, more or fewer. None when it names no call."""
-    words: dict[bytes, bytes] = {}
-    for key, raw in _WORD.findall(body):
-        words.setdefault(key, raw)
-    number = words.get(b"syscall")
-    if number is None or b"arch" not in words:
-        return None
-    prefix = b" arch=" + words[b"arch"] + b" syscall=" + number
-    args = [words.get(name, b"") for name in (b"a0", b"a1", b"a2", b"a3")]
-    success = words.get(b"success")
-    names = _NAMES.search(body)
-    return AuditHead(
-        syscalls().get(prefix) or _named_call(body, number),
-        None if success is None else success == b"yes",
-        _number(words.get(b"exit"), 10),
-        (args[0], args[1], args[2], args[3]),
-        _number(words.get(b"ppid"), 10),
-        _number(words.get(b"pid"), 10),
-        _task_of([words.get(name, b"") for name in (b"auid", b"uid", b"ses", b"comm", b"exe")], names),
-    )
-
-
-def _task(part: bytes) -> AuditTask | None:
-    return _short_task(part) if len(part) < 1_000 else _parsed_task(part)
-
-
-def _parsed_task(part: bytes) -> AuditTask | None:
-    found = _TASK_PART.match(part)
-    return None if found is None else _task_of(found.groups(), _NAMES.search(part, found.end()))
-
-
-_short_task = lru_cache(maxsize=4_096)(_parsed_task)
-
-
-def _task_of(words: Sequence[bytes], names: re.Match[bytes] | None) -> AuditTask:
-    auid, uid, session, comm, exe = words
-    login, user = (auid, b"root" if uid == b"0" else uid) if names is None else names.groups()
-    return AuditTask(
-        text(user) or None,
-        None if auid in (b"", _UNSET) else text(login),
-        _number(uid, 10) if names is None else None,
-        None if session in (b"", _UNSET) else text(session),
-        value(comm),
-        value(exe),
-    )
-
-
-def _number(raw: bytes | None, base: int) -> int | None:
-    try:
-        return int(raw[:18], base) if raw else None
-    except ValueError:
-        return None
-
-
-def _item(body: bytes) -> int:
-    found = _ITEM.match(body)
-    return int(found[1]) if found else 0
-
-
-def _path(body: bytes) -> AuditPath | None:
-    words = body.split(b" ", 6)  # "", item, name, inode, dev, mode, the rest; names with a space are hex
-    if len(words) == 7 and words[5][:5] == b"mode=" and words[2][:5] == b"name=":
-        return AuditPath(short_value(words[2][5:]), _number(words[5][5:], 8), words[3] + words[4])
-    found = _PATH_BODY.match(body)
-    return None if found is None else AuditPath(short_value(found[1]), None, None)
-
-
-def _cwd(body: bytes) -> str | None:
-    found = _CWD_BODY.match(body)
-    return None if found is None else value(found[1])
-
-
-_short_cwd = lru_cache(maxsize=1_024)(_cwd)
-
-
-def _word(raw: bytes) -> str:
-    return short_value(b'"' + raw) or ""
 
 
 def _seconds(stamp: bytes) -> int:

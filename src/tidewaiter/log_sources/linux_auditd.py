@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from tidewaiter.formats.audit_records import LOCAL, AuditGroup, AuditHead, AuditJoiner, AuditPath, socket_calls
+from tidewaiter.formats.audit_event import LOCAL, AuditGroup, AuditHead, AuditPath, socket_calls
+from tidewaiter.formats.audit_records import AuditJoiner
 from tidewaiter.formats.audit_values import absolute, command_line, hex_text, keystrokes, octal, unhex
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
