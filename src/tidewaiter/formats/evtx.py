@@ -247,7 +247,8 @@ def _decoder(parts: list[bytes]) -> Iterable[_Row]:
     from evtx import PyEvtxParser
 
     header = struct.pack(_FILE_HEADER, FILE_MAGIC, 0, len(parts) - 1, 1, 128, 1, 3, HEADER_BYTES, len(parts))
-    source = io.BytesIO(b"".join((header.ljust(HEADER_BYTES, b"\x00"), *parts)))
+    blanked = (part for data in parts for part in chunks.without_tables(data))
+    source = io.BytesIO(b"".join((header.ljust(HEADER_BYTES, b"\x00"), *blanked)))
     return cast("Iterable[_Row]", PyEvtxParser(source, 1).records_json())
 
 

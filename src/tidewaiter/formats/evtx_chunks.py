@@ -20,14 +20,19 @@ BRIDGE_ID = 0xFFFF_FFFF_FFFF_FFFF
 """Record id of what stands in place of records that are left out or cannot be read."""
 
 _FREE_SPACE_AT = 48
-_RECORD_HEAD = struct.Struct("<4sI")
+_TABLES_AT = 128
+_RECORD_HEAD = struct.Struct("<4sI8xQ")
 _RECORD_ID = struct.Struct("<Q")
 _CHUNK_NUMBERS = struct.Struct("<QQ")
 _OFFSET = struct.Struct("<I")
 _SHORT = struct.Struct("<H")
+_LATEST = 2_650_467_743_990_000_000  # the end of the year 9999 as FILETIME: the decoder stops at later ones
+_SOME_TIME = 116_444_736_000_000_000  # 1970
 _MOST_RECORDS = (CHUNK_BYTES - CHUNK_HEADER_BYTES) // LEAST_RECORD
 
-_INSTANCE = struct.Struct("<4sI16x6s4xI")  # magic, size, id and time, start of BinXml, unused id, position of the template
+_INSTANCE = struct.Struct(
+    "<4sI8xQ6s4xI"
+)  # magic, size, id (skipped), time, start of BinXml, unused id, position of the template
 _INSTANCE_START = b"\x0f\x01\x01\x00\x0c\x01"  # fragment header, template instance
 _DEFINITION_HEAD = 24  # next template, GUID, size
 _VALUES = struct.Struct("<I16s")  # number of values, size and type of the first four
@@ -48,8 +53,16 @@ class Chunk(NamedTuple):
 
 def _head(data: bytes | bytearray, position: int, limit: int) -> int:
     """The size of the record at this position, or 0 where there is none."""
-    magic, size = _RECORD_HEAD.unpack_from(data, position)
+    magic, size, _ = _RECORD_HEAD.unpack_from(data, position)
     return size if magic == RECORD_MAGIC and LEAST_RECORD <= size <= limit - position else 0
+
+
+def _mend_time(chunk: bytearray, position: int) -> bool:
+    """Replace a time that is none; the event has another one in its body."""
+    if _RECORD_HEAD.unpack_from(chunk, position)[2] <= _LATEST:
+        return False
+    struct.pack_into("<Q", chunk, position + 16, _SOME_TIME)
+    return True
 
 
 def _is_bridge(data: bytes | bytearray, position: int) -> bool:
@@ -74,15 +87,18 @@ def walk(data: bytes) -> tuple[int, int, bool]:
     if len(data) < CHUNK_BYTES or not data.startswith(CHUNK_MAGIC):
         return 0, 0, False
     (free,) = _OFFSET.unpack_from(data, _FREE_SPACE_AT)
-    position, count = CHUNK_HEADER_BYTES, 0
+    position, count, last = CHUNK_HEADER_BYTES, 0, -1
     while position < CHUNK_BYTES - LEAST_RECORD:
-        if position == free:  # what lies behind may be left over from earlier use of the chunk
-            break
         size = _head(data, position, CHUNK_BYTES)
         if not size:
             break
-        count += not _is_bridge(data, position)
-        position += size
+        (record_id,) = _RECORD_ID.unpack_from(data, position + 8)
+        if position >= free >= CHUNK_HEADER_BYTES and record_id != last + 1:
+            break  # left over from earlier use of the chunk; what counts on was only not yet stated in the header
+        if _RECORD_HEAD.unpack_from(data, position)[2] > _LATEST:
+            return 0, 0, False
+        count += record_id != BRIDGE_ID
+        position, last = position + size, record_id
     return position, count, position >= free or not CHUNK_HEADER_BYTES <= free <= CHUNK_BYTES
 
 
@@ -104,6 +120,15 @@ def with_free_space(data: bytes, end: int) -> bytes:
     return b"".join((data[:_FREE_SPACE_AT], stated, data[_FREE_SPACE_AT + 4 :]))
 
 
+def without_tables(data: bytes) -> tuple[bytes, bytes, memoryview]:
+    """The chunk, in pieces, without the tables of strings and templates in its header.
+
+    The decoder finds both where they are used. It would follow the lists that begin in the tables, and for ever where damage
+    made a list a ring.
+    """
+    return data[:_TABLES_AT], bytes(CHUNK_HEADER_BYTES - _TABLES_AT), memoryview(data)[CHUNK_HEADER_BYTES:]
+
+
 def repair(data: bytes) -> tuple[bytes, int, list[tuple[int, str]]]:
     """A damaged chunk made readable: the chunk, the number of records in it, and what is lost (position, problem).
 
@@ -118,10 +143,11 @@ def repair(data: bytes) -> tuple[bytes, int, list[tuple[int, str]]]:
     if not chunk.startswith(CHUNK_MAGIC):
         lost.append((0, "not the head of a chunk"))
         chunk[:8] = CHUNK_MAGIC
-    position, count = CHUNK_HEADER_BYTES, 0
+    position, count, mended = CHUNK_HEADER_BYTES, 0, False
     while position < limit - LEAST_RECORD:
         size = _head(chunk, position, limit)
         if size:
+            mended |= _mend_time(chunk, position)
             count += not _is_bridge(chunk, position)
             position += size
             continue
@@ -132,14 +158,14 @@ def repair(data: bytes) -> tuple[bytes, int, list[tuple[int, str]]]:
         _bridge(chunk, position, following)
         position = following
     struct.pack_into("<I", chunk, _FREE_SPACE_AT, position)
-    if limit == CHUNK_BYTES and not lost:
+    if not lost and not mended:
         lost.append((position, "records end before the chunk says so"))
     return bytes(chunk), count, lost
 
 
 def _bridge(chunk: bytearray, start: int, end: int) -> None:
     """Put the head of one record over a stretch; what lies inside stays where it is."""
-    struct.pack_into("<4sIQ", chunk, start, RECORD_MAGIC, end - start, BRIDGE_ID)
+    struct.pack_into("<4sIQQ", chunk, start, RECORD_MAGIC, end - start, BRIDGE_ID, _SOME_TIME)
     _OFFSET.pack_into(chunk, end - 4, end - start)
 
 
@@ -168,8 +194,8 @@ def thin(chunk: Chunk, wanted: Container[int], templates: dict[bytes, bool]) -> 
     while position < free:
         if position + _INSTANCE.size > free:
             return None
-        magic, size, start, template = _INSTANCE.unpack_from(data, position)
-        if magic != RECORD_MAGIC or not LEAST_RECORD <= size <= free - position:
+        magic, size, time, start, template = _INSTANCE.unpack_from(data, position)
+        if magic != RECORD_MAGIC or not LEAST_RECORD <= size <= free - position or time > _LATEST:
             return None
         records += 1
         event_id = _event_id(data, position, size, template, templates) if start == _INSTANCE_START else None
