@@ -20,6 +20,9 @@ from tidewaiter.formats.text_lines import text
 EVENT_BYTES = 4 << 20
 """Bytes of records that one event may hold; Linux allows 2 MB of arguments."""
 
+SINGLE_RECORDS = frozenset({"USER_CMD", "USER_TTY", "TTY", "USER_LOGIN", "USER_START"})
+"""Events of one record."""
+
 SKIP, DAMAGED, SINGLE, SYSCALL, EXECVE, CWD, PATH, SOCKADDR, PROCTITLE, OTHER = range(10)
 """What a record is to an event."""
 
@@ -224,8 +227,11 @@ class AuditGroup(msgspec.Struct, gc=False):
         except ValueError:
             return _slow_head(body)
 
-    def argv(self) -> tuple[list[str], int] | None:
-        """The arguments, and how many the record says there are; None without an EXECVE record."""
+    def argv(self) -> tuple[list[str], int] | str | None:
+        """The arguments, and how many the record says there are; None without an EXECVE record.
+
+        A text where a forwarder joined them beyond recovery (never from records as the kernel writes them).
+        """
         bodies = self.arguments
         if not bodies:
             return None

@@ -20,6 +20,7 @@ from tidewaiter.formats.audit_event import (
     PATH,
     PROCTITLE,
     SINGLE,
+    SINGLE_RECORDS,
     SKIP,
     SOCKADDR,
     SYSCALL,
@@ -38,9 +39,6 @@ WAIT_LINES = 5_000
 WAIT_SECONDS = 2
 """An unfinished event is closed when this many lines, or seconds of log time, have passed since its first record (the
 two seconds are auditd's own bound, `end_of_event_timeout`)."""
-
-SINGLE_RECORDS = frozenset({"USER_CMD", "USER_TTY", "TTY", "USER_LOGIN", "USER_START"})
-"""Events of one record."""
 
 _CODES = {"SYSCALL": SYSCALL, "EXECVE": EXECVE, "CWD": CWD, "PATH": PATH, "SOCKADDR": SOCKADDR, "PROCTITLE": PROCTITLE}
 _CODES |= {"OPENAT2": OTHER, "KERN_MODULE": OTHER} | dict.fromkeys(SINGLE_RECORDS, SINGLE)

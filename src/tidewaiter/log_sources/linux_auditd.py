@@ -1,7 +1,7 @@
 """Linux auditd: programs started, connections, files written, renamed, made executable or deleted, logins, sudo commands.
 
-Reads audit.log as auditd writes it (RAW or ENRICHED), the same records inside syslog, and what `ausearch` prints of them.
-The accounting unit is the line, that is the record: several records make one event.
+Reads audit.log as auditd writes it (RAW or ENRICHED), the same records inside syslog, what `ausearch` prints of them, and
+Laurel's JSON. The accounting unit is the line, that is the record (with Laurel the event): several records make one event.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from tidewaiter.formats.audit_event import LOCAL, AuditGroup, AuditHead, AuditPath, socket_calls
+from tidewaiter.formats.audit_laurel import MARK, laurel_events
 from tidewaiter.formats.audit_records import AuditJoiner
 from tidewaiter.formats.audit_values import absolute, command_line, hex_text, keystrokes, octal, unhex
 from tidewaiter.formats.text_lines import text_blocks
@@ -50,6 +51,8 @@ class Source:
 
     def recognise(self, head: bytes) -> str | None:
         """Lines with an audit record's type and stamp, at the start or behind a syslog prefix."""
+        if MARK.search(head) is not None:
+            return "JSON lines of Laurel with an audit ID"
         if _RECORD.search(head) is None or head.count(b"Linux-Sysmon") > head.count(b"audit("):
             return None
         return "lines of type=... msg=audit(seconds:serial)"
@@ -59,8 +62,9 @@ class Source:
         self._log_file = opened.log_file
         account.recognised_as = account.recognised_as or self.title
         joiner = AuditJoiner(account)
+        laurel = MARK.search(opened.head) is not None
         for block in text_blocks(opened.path):
-            batch = self._events(joiner.feed(block), account)
+            batch = self._events(laurel_events(block, account) if laurel else joiner.feed(block), account)
             if batch:
                 yield batch
         batch = self._events(joiner.finish(), account)
@@ -115,7 +119,7 @@ class Source:
         if group.single is not None:
             return _of_one_record(self._blank(group, EventKind.SHELL_COMMAND), group.single, group.fields())
         result = _started(self._blank(group, EventKind.PROCESS_START), group)
-        return "event without its SYSCALL record" if result.argv is None else result
+        return "event without its SYSCALL record" if result.command_line is None else result
 
     def _blank(self, group: AuditGroup, kind: EventKind) -> Event:
         return Event(
@@ -339,7 +343,9 @@ def _started(event: Event, group: AuditGroup) -> Event:
     found = group.argv()
     extra = event.extra if event.extra is not None else {}
     event.cwd = group.cwd()
-    if found is not None:
+    if isinstance(found, str):
+        event.command_line = found
+    elif found is not None:
         argv, argc = found
         event.argv = tuple(argv)
         event.command_line = command_line(argv)
