@@ -187,8 +187,8 @@ class EvtxRecords:
                     by_prefix[prefix] = route
             if route is None:
                 skipped += 1
-            elif route.passed_over is not None and route.passed_over[0].search(data):
-                self._account.skip(route.passed_over[2])
+            elif route.pass_over is not None and route.pass_over.has_text(data):
+                self._account.skip(route.pass_over.reason)
             elif (record := self._record(row)) is not None:
                 yield route, record
         if skipped:

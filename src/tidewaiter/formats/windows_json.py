@@ -74,20 +74,18 @@ class JsonRecords:
         """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
         text = json_objects.as_utf8(self._opened.head)
         layout = json_objects.layout_of(text) or json_objects.Layout.LINES
+        skipped: dict[str, int] = {}
         word = "object" if layout is json_objects.Layout.ARRAY else "line"
-        skipped = 0
         self._set_clock(text, layout)
         for number, raw, problem in json_objects.objects(self._opened.path, self._opened.head, layout):
             if problem is not None:
                 self._account.damage_at(f"{word} {number}", problem)
-            elif self._of_no_use(raw):
-                skipped += 1
-            else:
-                found = self._record(number, raw, word)
-                if found is not None:
-                    yield found
-        if skipped:
-            self._account.skip(NO_USE, skipped)
+            elif (reason := self._of_no_use(raw)) is not None:
+                skipped[reason] = skipped.get(reason, 0) + 1
+            elif (found := self._record(number, raw, word)) is not None:
+                yield found
+        for reason, count in skipped.items():
+            self._account.skip(reason, count)
         self._account.notes.extend(self._clock.notes())
 
     def _set_clock(self, text: bytes, layout: json_objects.Layout) -> None:
@@ -97,8 +95,8 @@ class JsonRecords:
             if parts is not None and "UtcTime" in parts.data:
                 self._clock.time(parts)
 
-    def _of_no_use(self, raw: bytes) -> bool:
-        """Whether the event id alone, found without decoding, says that no source wants the record."""
+    def _of_no_use(self, raw: bytes) -> str | None:
+        """Why no source wants the record, where that can be told without decoding it."""
         for key in self._keys:
             at = raw.find(key)
             if at < 0:
@@ -108,9 +106,13 @@ class JsonRecords:
                 self._keys.insert(0, key)
             found = _ID.match(raw, at + len(key))
             if found is None or raw.find(key, found.end()) >= 0:
-                return False
-            return int(found[1]) not in self._routes.event_ids
-        return False
+                return None
+            event_id = int(found[1])
+            if event_id not in self._routes.event_ids:
+                return NO_USE
+            rule = self._routes.passed_over.get(event_id)
+            return rule.reason if rule is not None and rule.has_bytes(raw) else None
+        return None
 
     def _record(self, number: int, raw: bytes, word: str) -> tuple[Route, WindowsRecord] | None:
         value = _decoded(raw)
@@ -125,9 +127,6 @@ class JsonRecords:
         route = self._routes.find(provider, parts.event_id) if provider else None
         if route is None or provider is None:
             self._account.skip(NO_USE)
-            return None
-        if route.passed_over is not None and route.passed_over[1].search(raw):
-            self._account.skip(route.passed_over[2])
             return None
         return self._timed(route, provider, parts, number, word)
 

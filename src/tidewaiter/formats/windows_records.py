@@ -22,32 +22,53 @@ _FEW = 3  # an element that only wraps others has at most its attributes beside 
 _YEARS = (0, 253_402_300_799)  # seconds of 1970 to 9999: what a bare number may mean
 
 
+class PassOver(NamedTuple):
+    """When records of one provider and event id need not be read: all the patterns are found in their JSON text."""
+
+    provider: bytes  # lower case
+    patterns: tuple[re.Pattern[str], ...]
+    byte_patterns: tuple[re.Pattern[bytes], ...]
+    reason: str
+
+    def has_text(self, text: str) -> bool:
+        """Whether the record with this JSON text is passed over."""
+        return all(pattern.search(text) for pattern in self.patterns)
+
+    def has_bytes(self, raw: bytes) -> bool:
+        """As `has_text`; the provider's name has to be in the text as well."""
+        return self.provider in raw.lower() and all(pattern.search(raw) for pattern in self.byte_patterns)
+
+
 class Route(NamedTuple):
     """Where a record goes, and when it may be passed over unread."""
 
     source: WindowsSource
-    passed_over: tuple[re.Pattern[str], re.Pattern[bytes], str] | None = None  # on its JSON text; the reason
+    pass_over: PassOver | None = None
 
 
 class Routes:
     """The log source of each provider and event id.
 
-    A source may have `pass_over: Mapping[int, tuple[str, str]]`, by event id a regular expression on the JSON text of the
-    record and the reason to skip it, and `channels: Mapping[str, str]`, the provider (lower case) that a record has which
-    names only its channel (lower case).
+    A source may have `pass_over: Mapping[int, tuple[tuple[str, ...], str]]`, by event id regular expressions that are all
+    found in the JSON text of records to be skipped, and the reason; and `channels: Mapping[str, str]`, the provider (lower
+    case) that a record has which names only its channel (lower case).
     """
 
     def __init__(self, sources: Iterable[WindowsSource]) -> None:
         self.sources = list(sources)
         self._routes: dict[tuple[str, int], Route] = {}
         self._channels: dict[str, str] = {}
+        self.passed_over: dict[int, PassOver] = {}
         for source in self.sources:
-            pass_over: Mapping[int, tuple[str, str]] = getattr(source, "pass_over", {})
+            rules: Mapping[int, tuple[tuple[str, ...], str]] = getattr(source, "pass_over", {})
             self._channels.update(getattr(source, "channels", {}))
             for provider, ids in source.providers.items():
                 for event_id in ids:
-                    rule = pass_over.get(event_id)
-                    self._routes[provider, event_id] = Route(source, _compiled(rule) if rule else None)
+                    rule = rules.get(event_id)
+                    pass_over = _compiled(provider, *rule) if rule else None
+                    self._routes[provider, event_id] = Route(source, pass_over)
+                    if pass_over is not None:
+                        self.passed_over[event_id] = pass_over
         self.event_ids = frozenset(event_id for _, event_id in self._routes)
 
     def find(self, provider: str, event_id: int) -> Route | None:
@@ -63,9 +84,13 @@ class Routes:
 
 
 @functools.cache
-def _compiled(rule: tuple[str, str]) -> tuple[re.Pattern[str], re.Pattern[bytes], str]:
-    pattern, reason = rule
-    return re.compile(pattern, re.IGNORECASE), re.compile(pattern.encode(), re.IGNORECASE), reason
+def _compiled(provider: str, patterns: tuple[str, ...], reason: str) -> PassOver:
+    return PassOver(
+        provider.encode(),
+        tuple(re.compile(pattern) for pattern in patterns),
+        tuple(re.compile(pattern.encode()) for pattern in patterns),
+        reason,
+    )
 
 
 def microseconds(value: Any) -> int | None:

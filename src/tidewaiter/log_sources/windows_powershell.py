@@ -7,7 +7,7 @@ provider puts everything into one text of `Name=value` lines; exports that keep 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tidewaiter.log_source import WindowsRecord
@@ -20,11 +20,10 @@ _CLASSIC = frozenset({400, 403, 600, 800})
 _HOSTS_KEPT = 10_000
 _LONGEST = 8 << 20
 
-_CALL_LINE = re.compile(r"^(?=[^\s(\"]{3,40}\([^()\r\n]{0,200}\): ?\S)", re.MULTILINE)
-_CALL = re.compile(r"(?s)([^\s(\"]{3,40})\(([^()\r\n]{0,200})\): ?(.*)")
+_CALL = re.compile(r"([^\s(\"]{3,40})\(([^()\r\n]{0,200})\): ?(?=\S)")
 _BOUND = re.compile(r'(?s)[^="]{1,40}="([^"\r\n]{0,200})"; ?[^="]{1,40}="(.*)"')
-_CONTEXT_LINE = re.compile(r"^[ \t]*([^=\r\n]{1,60}?)[ \t]*=[ \t]*", re.MULTILINE)
-_CLASSIC_LINE = re.compile(r"^\t?([A-Z][A-Za-z]{2,30})=", re.MULTILINE)
+_CONTEXT_NAME = re.compile(r"[^\W\d_][\w ]{1,58}")
+_CLASSIC_NAME = re.compile(r"[A-Z][A-Za-z]{2,30}")
 _BARE = re.compile(r"-?\d{1,18}(?:\.\d+)?|True|False")
 
 
@@ -63,7 +62,7 @@ class Source:
     def _classic(self, record: WindowsRecord) -> Iterable[Event]:
         """800 is a call; the others tell of the same host application many times and make one event a host."""
         context, details = _classic_texts(record.data)
-        named = _named(_CLASSIC_LINE, context)
+        named = _named(_CLASSIC_NAME, context)
         application = named.get("HostApplication")
         if record.event_id == 800:
             return (_pipeline(record, context, named, details),)
@@ -96,7 +95,7 @@ def _host(name: str | None, **more: Any) -> dict[str, Any] | None:
 
 def _call(record: WindowsRecord) -> Event:
     """One 4103: `content` is the cmdlet with its bound parameters, written as a command again."""
-    context = _named(_CONTEXT_LINE, values.text(record.data, "ContextInfo") or "")
+    context = _named(_CONTEXT_NAME, values.text(record.data, "ContextInfo") or "")
     content, errors = rebuilt(values.text(record.data, "Payload") or "")
     return _event(
         record,
@@ -140,15 +139,20 @@ def _classic_texts(data: Mapping[str, Any]) -> tuple[str, str]:
     return context, details
 
 
-def _named(line: re.Pattern[str], text: str) -> dict[str, str]:
+def _named(name: re.Pattern[str], text: str) -> dict[str, str]:
     """The values of `Name = value` lines; a value may go on over lines that do not look like one."""
-    found: dict[str, str] = {}
-    marks = list(line.finditer(text[:_LONGEST]))
-    for mark, following in zip(marks, [*marks[1:], None], strict=False):
-        value = text[mark.end() : following.start() if following else len(text)].strip()
-        if value:
-            found.setdefault(mark[1], value)
-    return found
+    found: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text[:_LONGEST].splitlines():
+        before, equals, value = line.partition("=")
+        before = before.strip()
+        if equals and name.fullmatch(before):
+            current = [value.strip()]
+            found.setdefault(before, current)
+        else:
+            current.append(line)
+    joined = {key: "\n".join(lines).strip() for key, lines in found.items()}
+    return {key: value for key, value in joined.items() if value}
 
 
 def rebuilt(payload: str) -> tuple[str | None, list[str]]:
@@ -160,11 +164,7 @@ def rebuilt(payload: str) -> tuple[str | None, list[str]]:
     """
     calls: list[str] = []
     errors: list[str] = []
-    for part in _CALL_LINE.split(payload[:_LONGEST]):
-        found = _CALL.match(part)
-        if not found:
-            continue
-        name, rest = found[2], found[3].strip()
+    for name, rest in _statements(payload[:_LONGEST]):
         bound = _BOUND.fullmatch(rest)
         if bound:
             if not calls:
@@ -175,6 +175,22 @@ def rebuilt(payload: str) -> tuple[str | None, list[str]]:
         else:
             errors.append(rest.strip('"')[:1000])
     return "\n".join(calls) or None, errors
+
+
+def _statements(payload: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each `Word(Name): text`, which may go on over lines."""
+    name: str | None = None
+    lines: list[str] = []
+    for line in payload.splitlines():
+        found = _CALL.match(line)
+        if found:
+            if name is not None:
+                yield name, "\n".join(lines).strip()
+            name, lines = found[2], [line[found.end() :]]
+        else:
+            lines.append(line)
+    if name is not None:
+        yield name, "\n".join(lines).strip()
 
 
 def _parameter(name: str, value: str) -> str:

@@ -14,6 +14,7 @@ from tidewaiter.schema.event import Event, EventKind
 
 _PROVIDER = "microsoft-windows-security-auditing"
 _REMOTE_LOGONS = frozenset({3, 8, 10})  # network, network with plain text password, remote interactive
+_LOCAL_LOGON = (r'"LogonType":\s*"?(?!(?:3|8|10)\b)\d',)
 _OUTBOUND = frozenset({"%%14593", "outbound"})
 _INBOUND = frozenset({"%%14592", "inbound"})
 _TRANSPORTS = {6: "tcp", 17: "udp", 1: "icmp"}
@@ -26,7 +27,7 @@ class Source:
     title = "Windows Security log"
     providers: Mapping[str, frozenset[int]] = {_PROVIDER: frozenset({4624, 4663, 4688, 4697, 5140, 5145, 5156})}
     channels: Mapping[str, str] = {"security": _PROVIDER}
-    pass_over: Mapping[int, tuple[str, str]] = {4624: (r'"LogonType":\s*"?(?!(?:3|8|10)\b)\d', "local logon")}
+    pass_over: Mapping[int, tuple[tuple[str, ...], str]] = {4624: (_LOCAL_LOGON, "local logon")}
 
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record; none for local logons and for reads of files."""

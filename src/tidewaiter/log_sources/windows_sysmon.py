@@ -18,8 +18,8 @@ from tidewaiter.schema.event import Event, EventKind
 _PROVIDER = "microsoft-windows-sysmon"
 _BELIEVED = 600_000_000  # UtcTime further from the time of logging than this is a clock gone wrong
 _SIGNED_OF_SYSTEM = (
-    r'(?s)\A(?=.*?"Signed":\s*"?true).*?"ImageLoaded":\s*"'
-    r"[A-Z]:\\\\(?:Program Files|Windows\\\\(?!Temp\\\\|Tasks\\\\))"
+    r'"Signed":\s*"?[Tt]rue',
+    r'"ImageLoaded":\s*"[A-Za-z]:\\\\(?:[Pp]rogram [Ff]iles|(?:[Ww]indows|WINDOWS)\\\\(?!Temp\\\\|Tasks\\\\))',
 )
 _SAME_TIME = 1_000_000
 _HOST_URL = re.compile(r"HostUrl=(\S+)")
@@ -33,7 +33,7 @@ class Source:
 
     title = "Windows Sysmon"
     providers: Mapping[str, frozenset[int]] = {_PROVIDER: frozenset({1, 2, 3, 5, 7, 11, 13, 15, 22, 23, 26, 27, 29})}
-    pass_over: Mapping[int, tuple[str, str]] = {7: (_SIGNED_OF_SYSTEM, "loading of a signed image of the system")}
+    pass_over: Mapping[int, tuple[tuple[str, ...], str]] = {7: (_SIGNED_OF_SYSTEM, "loading of a signed image of the system")}
 
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record."""
