@@ -259,6 +259,7 @@ class Follower:
                     break
         if not text:
             return False, []
+        language = "bash" if code.language == "parameters" else code.language
         if code.session is not None or code.language in languages.SESSIONS:
             peers = view.texts([code.session]) if code.session else []
             return self._session(text, peers[0] if peers else None, utility), []
@@ -266,10 +267,10 @@ class Follower:
             hosts = view.texts([code.remote])
 
             def run(local: list[Fetch]) -> list[Fetch]:
-                return self.read_text(text, code.language, local)
+                return self.read_text(text, language, local)
 
             return True, self._remote(run, text, hosts[0] if hosts else "", utility, view, incoming)
-        return True, self.read_text(text, code.language, incoming)
+        return True, self.read_text(text, language, incoming)
 
     def _session(self, text: str, peer: str | None, utility: Utility) -> bool:
         items = languages.session(text, peer, self.budget)

@@ -226,7 +226,7 @@ def _path(value: str, view: View, source: str | None, position: int) -> str | No
     names = [name.strip() for name in wrapped[2].split(",")]
     if wrapped[1] == "into":
         path = _next(view, source) if names[0] == "next" else _path(names[0], view, source, position)
-        return locations.into(path, source) if path and source else path
+        return locations.into(path, source) if path and source and path != "-" else path
     folder = view.keyword(names[0], source, position)
     name = view.keyword(names[1], source, position)
     return locations.join(folder, name) if folder and name else None

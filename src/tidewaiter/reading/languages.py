@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,32 @@ def shell_for(wanted: str, platform: str) -> str:
     return "bash"
 
 
+def parameters(text: str) -> str:
+    """The shell text in the parameters of a cloud's remote command: JSON strings, `commands=...`, or the text itself."""
+    import json
+
+    text = re.sub(r"^\s*(?:commands|executionTimeout|commandToExecute)\s*=\s*", "", text)
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    found: list[str] = []
+    waiting = [value]
+    while waiting and len(found) < 64:
+        item = waiting.pop(0)
+        if isinstance(item, str):
+            found.append(item)
+        elif isinstance(item, list):
+            waiting = [*item[:64], *waiting]
+        elif isinstance(item, dict):
+            waiting = [*list(item.values())[:64], *waiting]
+    return "\n".join(found)
+
+
 def script_text(language: str, invocation: Invocation, joined: str) -> str:
     """The script that an interpreter would run: the words that its TOML names, else by its own option rules (PowerShell, cmd)."""
+    if language == "parameters":
+        return parameters(joined)
     if joined:
         return joined
     if language == "powershell":

@@ -24,6 +24,14 @@ _HOST_PORT = re.compile(r"^(?:[a-z0-9_.-]+|\[[0-9a-f:]+\]):\d{1,5}$", re.I)
 _CLOUD = re.compile(r"^(?:s3|gs|az|wasbs?|abfss?|oss|cos|b2|ipfs|ipns|magnet):", re.I)
 
 
+_IMAGE = re.compile(
+    r"^(?:docker://|oci://)?(?!(?:[a-z0-9-]+\.)?docker\.(?:io|com)/)(?:(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?|[a-z0-9-]+:\d+)/[\w./:@+-]+$", re.I
+)  # a container image with a registry of its own
+_POD = re.compile(r"^(?![A-Za-z]:[\\/])[\w.-]+(?:/[\w.-]+)?:.", re.I)  # [namespace/]pod:path of kubectl cp
+_ALIAS = re.compile(r"^(?![./~\\$])(?!.*:)[\w-]+/[\w./-]*$")  # alias/bucket/name of the MinIO client
+_BACKUP_STORE = re.compile(r"^(?:rest|sftp|s3|b2|azure|gs|swift|rclone)(?::|\+)", re.I)  # repositories of restic
+
+
 def is_url(text: str) -> bool:
     """A scheme and something behind it, file: and drive-like schemes excepted."""
     if text[:5].lower() == "file:":
@@ -133,6 +141,10 @@ FILTERS: dict[str, Callable[[str], bool]] = {
     "drive": lambda text: bool(re.match(r"^[a-z]:([\\/]|$)", text, re.I)),
     "git": lambda text: is_url(text) or is_scp(text),
     "at": lambda text: "@" in text,
+    "image": lambda text: bool(_IMAGE.match(text)),
+    "pod": lambda text: bool(_POD.match(text)),
+    "alias": lambda text: bool(_ALIAS.match(text)),
+    "restic": lambda text: bool(_BACKUP_STORE.match(text)),
     "download": is_download,
 }
 """The filters that a selector may name."""
