@@ -261,6 +261,13 @@ class AuditGroup(msgspec.Struct, gc=False):
                 return _path(body)
         return None
 
+    def parent(self, *, last: bool) -> AuditPath | None:
+        """The first or last PATH record of a directory that holds the file; its name is true for full names only."""
+        for body in reversed(self.paths) if last else self.paths:
+            if b" nametype=PARENT" in body:
+                return _parent(body) if len(body) < 512 else _path(body)
+        return None
+
     def address(self) -> tuple[str, int] | str | None:
         """(address, port) of the SOCKADDR record, in words why it has none, or None without the record."""
         if self.address_body is None:
@@ -382,6 +389,9 @@ def _path(body: bytes) -> AuditPath | None:
         return AuditPath(short_value(words[2][5:]), _number(words[5][5:], 8), words[3] + words[4])
     found = _PATH_BODY.match(body)
     return None if found is None else AuditPath(short_value(found[1]), None, None)
+
+
+_parent = lru_cache(maxsize=2_048)(_path)
 
 
 def _cwd(body: bytes) -> str | None:

@@ -128,6 +128,10 @@ class LaurelEvent(AuditGroup):
         name, _, wanted = mark.decode().strip().partition("=")
         return next((_path(each) for each in self._paths() if str(each.get(name)) == wanted), None)
 
+    def parent(self, *, last: bool) -> AuditPath | None:
+        """The first or last PATH record of a directory that holds the file."""
+        return self.path(b"PARENT") if last else self.first_path(b"nametype=PARENT")
+
     def address(self) -> tuple[str, int] | str | None:
         """(address, port) of the SOCKADDR record, in words why it has none, or None without the record."""
         raw = self._part("SOCKADDR").get("saddr")

@@ -6,6 +6,7 @@ Laurel's JSON. The accounting unit is the line, that is the record (with Laurel 
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 
@@ -47,7 +48,7 @@ class Source:
 
     def __init__(self) -> None:
         self._log_file = ""
-        self._paths: dict[tuple[str | None, bytes], str] = {}  # (node, inode) -> path of files seen created, for fchmod
+        self._paths: dict[tuple[str | None, bytes], str] = {}  # (node, inode) -> path last seen of it
 
     def recognise(self, head: bytes) -> str | None:
         """Lines with an audit record's type and stamp, at the start or behind a syslog prefix."""
@@ -227,31 +228,44 @@ class Source:
         if path.name is None:
             return "file without a name"
         event = self._new(group, head, EventKind.FILE_CREATE)
-        event.file_path = self._place(event, group, head, path.name, at)
+        event.file_path = self._place(event, group, head, path, at)
         if event.file_path in _DEVICES or event.file_path.startswith(_KERNEL_FILES):
             return "device, pipe or kernel file"
         if path.mode is not None:
             event.file_mode = octal(path.mode)
         if existing and event.extra is not None:
             event.extra["existing"] = True
-        self._remember(group, path, event.file_path)
+        if path.inode is not None:
+            self._remember((group.node, path.inode), event.file_path)
         return event
 
-    def _place(self, event: Event, group: AuditGroup, head: AuditHead, name: str, at: int) -> str:
-        """The absolute path; a name relative to an open directory, which no record names, stays relative and is marked."""
-        if name.startswith("/"):
-            return absolute(name, None)
-        if head.call in _AT_CALLS and head.args[at] not in _CURRENT_DIRECTORY:
-            if event.extra is not None:
-                event.extra["dirfd"] = True
-            return name
-        return absolute(name, group.cwd())
+    def _place(self, event: Event, group: AuditGroup, head: AuditHead, path: AuditPath, at: int) -> str:
+        """The absolute path of a PATH record; `at` is the argument that may hold the descriptor of an open directory.
 
-    def _remember(self, group: AuditGroup, path: AuditPath, place: str) -> None:
-        if path.inode is not None:
-            if len(self._paths) >= _PATHS_REMEMBERED:
-                self._paths.clear()
-            self._paths[group.node, path.inode] = place
+        A name relative to an open directory stays relative and is marked, unless the inode of that directory was seen under
+        a full name before. The kernel names the working directory as its PARENT, which need not be so.
+        """
+        name = path.name or ""
+        parent = group.parent(last=at > 0)
+        inode = None if parent is None or parent.inode is None else (group.node, parent.inode)
+        extra = event.extra if event.extra is not None else {}
+        if not name.startswith("/") and head.call in _AT_CALLS and head.args[at] not in _CURRENT_DIRECTORY:
+            directory = self._paths.get(inode) if inode is not None else None
+            if directory is not None:
+                extra["directory_by_inode"] = True
+                return absolute(posixpath.basename(name), directory)
+            extra["dirfd"] = True
+            event.cwd = group.cwd()
+            return name
+        place = absolute(name, group.cwd())
+        if inode is not None and place[:1] == "/":
+            self._remember(inode, place[: place.rfind("/")] or "/")
+        return place
+
+    def _remember(self, inode: tuple[str | None, bytes], place: str) -> None:
+        if len(self._paths) >= _PATHS_REMEMBERED and inode not in self._paths:
+            self._paths.clear()
+        self._paths[inode] = place
 
     def _rename(self, group: AuditGroup, head: AuditHead) -> Result:
         new = group.path(b"CREATE")
@@ -259,11 +273,12 @@ class Source:
         if new is None or new.name is None:
             return "file without a name"
         event = self._new(group, head, EventKind.FILE_RENAME)
-        event.file_path = self._place(event, group, head, new.name, 2)
+        event.file_path = self._place(event, group, head, new, 2)
         if old is not None and old.name is not None:
-            event.file_old_path = self._place(event, group, head, old.name, 0)
+            event.file_old_path = self._place(event, group, head, old, 0)
         event.file_mode = None if new.mode is None else octal(new.mode)
-        self._remember(group, new, event.file_path)
+        if new.inode is not None:
+            self._remember((group.node, new.inode), event.file_path)
         return event
 
     def _link(self, group: AuditGroup, head: AuditHead) -> Result:
@@ -285,7 +300,7 @@ class Source:
             return "file without a name"
         event = self._new(group, head, EventKind.FILE_MODE)
         if path.name is not None:
-            event.file_path = self._place(event, group, head, path.name, 0)
+            event.file_path = self._place(event, group, head, path, 0)
         else:  # fchmod: the record has the inode only
             event.file_path = self._paths.get((group.node, path.inode or b""))
         if event.file_path is None:
@@ -298,7 +313,7 @@ class Source:
         if gone is None or gone.name is None:
             return "file without a name"
         event = self._new(group, head, EventKind.FILE_DELETE)
-        event.file_path = self._place(event, group, head, gone.name, 0)
+        event.file_path = self._place(event, group, head, gone, 0)
         return event
 
     def _memory_file(self, group: AuditGroup, head: AuditHead) -> Result:

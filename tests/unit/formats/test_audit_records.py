@@ -187,3 +187,26 @@ def test_recognises_its_lines_and_no_others() -> None:
         b'{"message": "type=SYSCALL msg=audit(1767348000.000:1): x"}',
     ):
         assert source.recognise(other) is None
+
+
+def test_a_name_in_an_open_directory_is_completed_only_when_the_directory_is_known(tmp_path: Path) -> None:
+    def opened(serial: int, descriptor: str, name: str, directory: str, inode: int) -> list[str]:
+        stamp = f"msg=audit(1767348000.000:{serial}):"
+        head = f"arch=c000003e syscall=257 success=yes exit=3 a0={descriptor} a1=2 a2=241 a3=1b6 items=2 ppid=7 pid=8 {TASK}"
+        place = f"inode={inode} dev=fd:00 mode=040755 ouid=0"
+        return [
+            f"type=SYSCALL {stamp} {head}",
+            f'type=CWD {stamp} cwd="/home/ann"',
+            f'type=PATH {stamp} item=0 name="{directory}" {place} nametype=PARENT',
+            f'type=PATH {stamp} item=1 name="{name}" inode={serial} dev=fd:00 mode=0100644 ouid=0 nametype=CREATE',
+            f"type=PROCTITLE {stamp} proctitle=6375726C",
+        ]
+
+    lines = opened(1, "ffffff9c", "/srv/in/a", "/srv/in/", 50) + opened(2, "5", "b", "/home/ann", 50)
+    events, _ = read(tmp_path / "a", as_log(lines + opened(3, "5", "c", "/home/ann", 51)))
+    assert [event.file_path for event in events] == ["/srv/in/a", "/srv/in/b", "c"]
+    assert [event.extra for event in events[1:]] == [
+        {"serial": 2, "uid": 1000, "directory_by_inode": True},
+        {"serial": 3, "uid": 1000, "dirfd": True},
+    ]
+    assert events[2].cwd == "/home/ann"
