@@ -6,6 +6,7 @@ Format: the provider's manifest. 3 a job is created, 4 it is complete, 5 it is c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from tidewaiter.log_sources import windows_values as values
 from tidewaiter.schema.event import Event, EventKind
 
 _OUTCOMES = {3: "started", 4: "completed", 5: "cancelled", 59: "started", 60: "completed", 61: "failed", 16403: "started"}
+_GUID = re.compile(r"\{?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}?")
 _UNKNOWN_SIZE = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -26,6 +28,7 @@ class Source:
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record. `target` is the title of the job, `bytes_in` what was transferred so far."""
         data = record.data
+        job_id, owner = _old_names(data)
         code = values.number(data, "hr")
         outcome = _OUTCOMES[record.event_id]
         if record.event_id == 60 and code:
@@ -38,14 +41,14 @@ class Source:
                 log_file=record.log_file,
                 record=record.record,
                 host=record.computer,
-                user=values.first_text(data, "jobOwner", "User", "string3"),
+                user=values.first_text(data, "jobOwner", "User", *owner),
                 pid=values.number(data, "processId"),
                 process_path=values.text(data, "processPath"),
                 file_path=values.local_path(values.text(data, "LocalName")),
                 file_size=_size(data, "fileLength", "bytesTotal"),
                 bytes_in=_size(data, "bytesTransferred"),
                 url=values.url(values.first_text(data, "url", "RemoteName")),
-                job_id=values.key(values.first_text(data, "jobId", "Id", "string2")),
+                job_id=values.key(values.first_text(data, "jobId", "Id", *job_id)),
                 target=values.first_text(data, "jobTitle", "name", "string"),
                 service="BITS",
                 outcome=outcome,
@@ -57,6 +60,13 @@ class Source:
     def finish(self) -> Iterable[Event]:
         """Nothing is held back."""
         return ()
+
+
+def _old_names(data: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Where the first version of event 3 has the job's id and its owner: it calls its values string, string2 and string3."""
+    names = [name for name in ("string2", "string3") if values.text(data, name)]
+    job_id = [name for name in names if _GUID.fullmatch(str(data[name]))]
+    return job_id, [name for name in names if name not in job_id]
 
 
 def _size(data: Mapping[str, Any], *names: str) -> int | None:

@@ -111,6 +111,8 @@ def _call(record: WindowsRecord) -> Event:
 def _pipeline(record: WindowsRecord, context: str, named: dict[str, str], details: str) -> Event:
     content, errors = rebuilt(details)
     line = named.get("CommandLine") or _command_text(record.data, context)
+    if line and (rendered := line.find("\n\nDetails:")) > 0:  # a rendered message goes on with the details
+        line = line[:rendered].rstrip()
     if content is None or (line and len(line) > len(content)):
         content = line
     return _event(
