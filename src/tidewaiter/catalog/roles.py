@@ -41,7 +41,10 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 def any_part(path: str, parts: tuple[str, ...]) -> bool:
     """Whether a path in comparison form holds one of the parts, or ends in one that begins with a dot."""
-    return any(path.endswith(part) if part.startswith(".") else part in path for part in parts)
+    for part in parts:  # a loop, because it is asked for every new file
+        if part in path and (part[0] != "." or path.endswith(part)):
+            return True
+    return False
 
 
 def file_type(path: str | None) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from tidewaiter.schema.event import Event, EventKind
 
 _CONTEXT = frozenset(
     {
-        EventKind.PROCESS_START, EventKind.PROCESS_END, EventKind.CONNECTION, EventKind.FILE_CREATE, EventKind.FILE_RENAME,
-        EventKind.FILE_DELETE, EventKind.FILE_BLOCKED, EventKind.FILE_STREAM, EventKind.IMAGE_LOAD, EventKind.SERVICE_INSTALL,
-        EventKind.MALWARE_DETECTED, EventKind.LOGIN, EventKind.DNS_QUERY, EventKind.SHELL_COMMAND,
+        EventKind.PROCESS_START, EventKind.CONNECTION, EventKind.FILE_CREATE, EventKind.FILE_RENAME, EventKind.FILE_BLOCKED,
+        EventKind.FILE_STREAM, EventKind.IMAGE_LOAD, EventKind.SERVICE_INSTALL, EventKind.MALWARE_DETECTED,
+        EventKind.SHELL_COMMAND,
     }
 )  # fmt: skip
 _ADDRESS = re.compile(r"^(?:\d{1,3}\.){3}\d{1,3}$|:.*:")
@@ -19,9 +20,14 @@ _ADDRESS = re.compile(r"^(?:\d{1,3}\.){3}\d{1,3}$|:.*:")
 def host_key(event: Event) -> str:
     """The host a record is about: short name in lower case, else an address, else the log file itself."""
     if event.host:
-        name = event.host.strip().lower().rstrip(".")
-        return name if _ADDRESS.search(name) else name.split(".", 1)[0]
+        return _named(event.host)
     return event.host_ip or f"file:{event.log_file}"
+
+
+@functools.lru_cache(maxsize=4_096)
+def _named(host: str) -> str:
+    name = host.strip().lower().rstrip(".")
+    return name if _ADDRESS.search(name) else name.split(".", 1)[0]
 
 
 def visible_kind(event: Event) -> str:

@@ -21,7 +21,7 @@ from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
-from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate
+from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate, place
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 
@@ -154,12 +154,17 @@ def scan(
     try:
         items = inputs.plan(paths, InputLimits())
         runs: list[Path] = []
+        unplaced: list[Path] = []
+        folders: dict[str, set[str]] = {}
         kinds: dict[str, set[str]] = {}
         names: dict[str, str] = {}
         for done in _read_all(items, work_dir, options, progress):
             result.accounts.extend(done.accounts)
             result.unreadable.extend(done.unreadable)
             runs.extend(Path(run) for run in done.runs)
+            unplaced.extend(Path(run) for run in done.unplaced)
+            for folder_name, hosts in done.folders.items():
+                folders.setdefault(folder_name, set()).update(hosts)
             for host, seen in done.kinds.items():
                 kinds.setdefault(host, set()).update(seen)
             for host, name in done.names.items():
@@ -170,6 +175,7 @@ def scan(
             raise NothingReadableError(_nothing(paths, result.unreadable))
         from tidewaiter.judgement.judge import Judge
 
+        runs.extend(place(unplaced, folders))
         result.collect(correlate(runs, work_dir, kinds, names, Judge()))
     except BaseException:
         result.close()

@@ -33,6 +33,8 @@ class ItemResult(msgspec.Struct, kw_only=True):
     accounts: list[Account] = []
     unreadable: list[Unreadable] = []
     runs: list[str] = []
+    unplaced: list[str] = []  # runs whose rows name no host
+    folders: dict[str, list[str]] = {}  # folder -> hosts that its logs name
     kinds: dict[str, list[str]] = {}  # host key -> kinds of events that its logs hold
     names: dict[str, str] = {}  # host key -> a host name as spelled
 
@@ -51,7 +53,7 @@ class ItemReader:
 
     def read(self, item: WorkItem) -> ItemResult:
         """Read one item to its end. Raises nothing for bad input: that is in the result."""
-        result = ItemResult(accounts=[], unreadable=[], runs=[], kinds={}, names={})
+        result = ItemResult()
         members = self.work_dir / f"members-{self.name}"
         members.mkdir(mode=0o700, exist_ok=True)
         for opened in inputs.open_item(item, self.limits, members):
@@ -90,30 +92,66 @@ class ItemReader:
         yield from entry.load().read(opened, account)
 
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
+        visible: set[tuple[str, str]] = set()
         for event, findings in self.sieve.examine(events):
             host = keys.host_key(event)
-            kinds = result.kinds.setdefault(host, [])
-            marker = keys.visible_kind(event)
-            if marker not in kinds:
-                kinds.append(marker)
-            if event.host and host not in result.names:
-                result.names[host] = event.host
-            if event.time:
-                account.first = event.time if account.first is None else min(account.first, event.time)
-                account.last = event.time if account.last is None else max(account.last, event.time)
+            shown = (host, keys.visible_kind(event))
+            if shown not in visible:
+                visible.add(shown)
+                self._note_host(event, shown, account.log_file, result)
             if findings or keys.is_context(event):
                 self._rows.append(Row(host, event.time, event.id, event, findings))
+        times = [event.time for event in events if event.time]
+        if times:
+            first, last = min(times), max(times)
+            account.first = first if account.first is None else min(first, account.first)
+            account.last = last if account.last is None else max(last, account.last)
         if len(self._rows) >= ROWS_IN_MEMORY:
             self._spill(result)
+
+    def _note_host(self, event: Event, shown: tuple[str, str], log_file: str, result: ItemResult) -> None:
+        """Remember what a host's logs can show, its name, and that it is named in this folder."""
+        host, marker = shown
+        kinds = result.kinds.setdefault(host, [])
+        if marker not in kinds:
+            kinds.append(marker)
+        if event.host and host not in result.names:
+            result.names[host] = event.host
+        if not host.startswith("file:"):
+            named = result.folders.setdefault(folder_of(log_file), [])
+            if host not in named:
+                named.append(host)
 
     def _spill(self, result: ItemResult) -> None:
         if not self._rows:
             return
-        path = self.work_dir / f"run-{self.name}-{self._runs}.run"
-        self._runs += 1
-        rows.write_run(path, self._rows)
-        result.runs.append(str(path))
+        placed = [row for row in self._rows if not row.host.startswith("file:")]
+        unplaced = [row for row in self._rows if row.host.startswith("file:")]
+        for group, runs in ((placed, result.runs), (unplaced, result.unplaced)):
+            if group:
+                path = self.work_dir / f"run-{self.name}-{self._runs}.run"
+                self._runs += 1
+                rows.write_run(path, group)
+                runs.append(str(path))
         self._rows = []
+
+
+def folder_of(log_file: str) -> str:
+    """The folder of an input, or the archive it is in: logs that lie together mostly come from one host."""
+    return log_file.rpartition("!")[0] or log_file.replace("\\", "/").rpartition("/")[0]
+
+
+def place(unplaced: Iterable[Path], folders: dict[str, set[str]]) -> Iterator[Path]:
+    """Give rows without a host the one host that the other logs of their folder name; rows elsewhere keep to their file."""
+    for path in unplaced:
+        placed = []
+        for row in rows.read_run(path):
+            hosts = folders.get(folder_of(row.event.log_file), set())
+            if len(hosts) == 1:
+                row.host = next(iter(hosts))
+            placed.append(row)
+        rows.write_run(path, placed)
+        yield path
 
 
 def correlate(
@@ -126,7 +164,9 @@ def correlate(
             if fold is not None:
                 yield from judge.all(_cases(fold, fold.finish()))
             fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
-        yield from judge.all(_cases(fold, fold.step([(row.event, row.findings)], watermark=row.time)))
+        done = fold.step([(row.event, row.findings)], watermark=row.time)
+        if done:
+            yield from judge.all(_cases(fold, done))
     if fold is not None:
         yield from judge.all(_cases(fold, fold.finish()))
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from tidewaiter.reading import locations
 
+_DOUBLED = re.compile(r"(?<!^)/{2,}")
 _ADDRESS = re.compile(r"^(?:\d{1,3}\.){3}\d{1,3}$|:.*:")
 
 
@@ -15,10 +16,13 @@ def path_key(path: str | None) -> str:
     if not path:
         return ""
     text = path.strip().strip("\"'").replace("\\", "/").lower()
-    text = re.sub(r"^//[?.]/", "", text)
-    text = re.sub(r"^/\?\?/", "", text)
-    text = re.sub(r"(?<!^)/{2,}", "/", text)
-    return re.sub(r"/\./", "/", text).rstrip("/")
+    if text.startswith(("//?/", "//./", "/??/")):
+        text = text[4:]
+    if "//" in text:
+        text = _DOUBLED.sub("/", text)
+    if "/./" in text:
+        text = text.replace("/./", "/")
+    return text.rstrip("/")
 
 
 def base_key(path: str | None) -> str:
