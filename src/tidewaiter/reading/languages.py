@@ -104,7 +104,7 @@ def parameters(text: str) -> str:
 
 
 def script_text(language: str, invocation: Invocation, joined: str) -> str:
-    """The script that an interpreter would run: the words that its TOML names, else by its own option rules (PowerShell, cmd)."""
+    """The script that an interpreter would run: the words that its TOML names, else by its own rules (PowerShell, cmd)."""
     if language == "parameters":
         return parameters(joined)
     if joined:

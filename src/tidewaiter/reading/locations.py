@@ -25,7 +25,9 @@ _CLOUD = re.compile(r"^(?:s3|gs|az|wasbs?|abfss?|oss|cos|b2|ipfs|ipns|magnet):",
 
 
 _IMAGE = re.compile(
-    r"^(?:docker://|oci://)?(?!(?:[a-z0-9-]+\.)?docker\.(?:io|com)/)(?:(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?|[a-z0-9-]+:\d+)/[\w./:@+-]+$", re.I
+    r"^(?:docker://|oci://)?(?!(?:[a-z0-9-]+\.)?docker\.(?:io|com)/)"
+    r"(?:(?:[a-z0-9-]+\.)+[a-z0-9-]+(?::\d+)?|[a-z0-9-]+:\d+)/[\w./:@+-]+$",
+    re.I,
 )  # a container image with a registry of its own
 _POD = re.compile(r"^(?![A-Za-z]:[\\/])[\w.-]+(?:/[\w.-]+)?:.", re.I)  # [namespace/]pod:path of kubectl cp
 _ALIAS = re.compile(r"^(?![./~\\$])(?!.*:)[\w-]+/[\w./-]*$")  # alias/bucket/name of the MinIO client
@@ -160,10 +162,11 @@ def basename(text: str, *, query: bool = False) -> str | None:
         if query and fragmentless and name:
             name = f"{name}?{fragmentless}"
         return unquote(name) if name and not query else (name or None)
-    if is_scp(text):
+    on_host = is_scp(text)
+    if on_host:
         text = re.sub(r"^(?:[^\s@]*@)?(\[[^\]]+\]|[^\s:]+):+", "", text)
     name = re.split(r"[\\/]", text.rstrip("\\/"))[-1]
-    if name and is_bare_web(text) and "/" not in text:
+    if name and not on_host and is_bare_web(text) and "/" not in text:
         return None
     return name.partition("?")[0] or None
 
