@@ -25,6 +25,7 @@ from tidewaiter.reading.powershell_nodes import (
 )
 from tidewaiter.reading.powershell_operators import binary, cast, unknown
 from tidewaiter.reading.powershell_values import (
+    PLAIN,
     Blend,
     Instance,
     Table,
@@ -77,7 +78,7 @@ class Statements(Cmdlets):
         value = self.outcome(node.value)
         if len(self.script.invocations) > before and type(node.target) is Variable:
             last = self.script.invocations[-1]
-            if any(last is one for one in content_of(value)):
+            if node.target.name != "null" and any(last is one for one in content_of(value)):
                 last.assigned = node.target.name
         if node.operator not in ("=", "??="):
             target = node.target
@@ -88,6 +89,7 @@ class Statements(Cmdlets):
 
     def store(self, target: Node, value: Value) -> None:
         """Put a value into a variable, element, property or list of them."""
+        self.learned += type(value) in PLAIN
         if type(target) is Variable:
             self.assign(target.name, value)
         elif type(target) is Cast:

@@ -255,6 +255,7 @@ class Calls(Objects):
         self, words: tuple[Word, ...], piped: list[Value] | None, node: Command, named: dict[str, Word] | None = None
     ) -> Invocation:
         """Record an invocation with its redirections and what is piped in."""
+        self.weigh(piped)
         stdin, text = self.piped_in(piped)
         stdout, append = self.redirect_target(node.redirects)
         return self.emit(
@@ -335,7 +336,7 @@ class Calls(Objects):
     def run_text(self, value: Value, node: Node, *, piped: bool = False) -> list[Value]:
         """Known text is read as a script in place; for anything else an invocation says that it is run."""
         if type(value) is Closure and value.block is not None:
-            return [value]
+            return to_list(self.call_block(value, []))
         if type(value) is list:
             separator = "\n" if piped else self.separator()
             text = to_text(value, separator)
@@ -354,8 +355,17 @@ class Calls(Objects):
         self.emit(invocation)
         outputs = [Blend(self.spelled(node), (invocation,), opaque=True)]
         if type(value) is Blend and not value.opaque and re.search(r"[\w)\]}'\"]\s*[;|\n(]|\s", value.text):
-            self.read_text(value.text, "Invoke-Expression")
+            self.read_again(value.text, content)
         return list(outputs)
+
+    def read_again(self, text: str, content: Content) -> None:
+        """Read what is known of a text; the commands whose output is in it stand in it as spelled and count once."""
+        known = {(call.program, call.args) for call in content}
+        before = len(self.script.invocations)
+        self.read_text(text, "Invoke-Expression")
+        self.script.invocations[before:] = [
+            call for call in self.script.invocations[before:] if (call.program, call.args) not in known
+        ]
 
     def type_or_unknown(self, value: Value) -> Value:
         """A type by name."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidewaiter.reading.powershell_calls import Bound, Calls
-from tidewaiter.reading.powershell_nodes import Command
+from tidewaiter.reading.powershell_nodes import Command, Literal, Node, Pipeline
 from tidewaiter.reading.powershell_operators import unknown
 from tidewaiter.reading.powershell_text import whole, wildcard
 from tidewaiter.reading.powershell_values import (
+    PLAIN,
     Blend,
     Closure,
     Instance,
@@ -22,6 +23,8 @@ from tidewaiter.reading.powershell_values import (
     to_text,
 )
 
+MOST_IDLE = 8
+"""How many rounds of a loop are read that neither start nor find out anything."""
 MOST_ACTING = 32
 """How many rounds of a loop that starts something are read."""
 LEAF = ("\\", "/")
@@ -38,19 +41,22 @@ class Cmdlets(Calls):
     def each_round(self, items: list[Value], run: Callable[[Value], list[Value]]) -> list[Value]:
         """Run a loop's body for every item, within bounds where the body starts something."""
         found: list[Value] = []
-        acting = 0
+        acting = idle = 0
         self.exact += 1
         for item in items:
             self.budget.spend()
-            before = len(self.script.invocations)
+            before, learned, length = len(self.script.invocations), self.learned, len(found)
             found.extend(run(item))
+            if self.learned == learned and not any(type(value) in PLAIN for value in found[length:]):
+                idle += 1
+            else:
+                idle = 0
             if len(self.script.invocations) > before:
                 acting += 1
-                if acting >= MOST_ACTING and len(items) > MOST_ACTING:
-                    if "loop cut after 32 rounds" not in self.budget.limits:
-                        self.budget.limits.append("loop cut after 32 rounds")
+                if acting >= MOST_ACTING:
+                    self.cut_short(len(items))
                     break
-            elif self.leaving in ("break", "return"):
+            elif self.leaving in ("break", "return") or idle >= MOST_IDLE:
                 break
             self.leaving = ""
         self.leaving = ""
@@ -86,7 +92,11 @@ class Cmdlets(Calls):
                 out.extend(to_list(self.call_block(closure, [], own=False)))
             return out
 
-        found.extend(self.each_round(items or [Blend("$_", opaque=True)], one) if piped is None or items else [])
+        single = single_expression(blocks)
+        if single is not None:
+            found.extend(self.map_items(items, blocks[0], single))
+        else:
+            found.extend(self.each_round(items or [Blend("$_", opaque=True)], one) if piped is None or items else [])
         for closure in end:
             found.extend(to_list(self.call_block(closure, [], own=False)))
         if outer is None:
@@ -94,6 +104,35 @@ class Cmdlets(Calls):
         else:
             self.variables["_"] = outer
         return found
+
+    def map_items(self, items: list[Value], closure: Closure, expression: Node) -> list[Value]:
+        """A block of one expression over all items: what most decoders are, so it is kept short."""
+        if type(expression) is Literal:
+            self.budget.grow(len(items))
+            return [expression.value] * len(items)
+        outer, self.source = self.source, closure.block.source if closure.block is not None else self.source
+        variables, invocations = self.variables, self.script.invocations
+        found: list[Value] = []
+        acting = 0
+        for position, item in enumerate(items):
+            if position % 8 == 0:
+                self.budget.spend()
+            variables["_"] = item
+            before = len(invocations)
+            value = self.value(expression)
+            found.extend(value if type(value) is list else () if value is None else (value,))
+            if len(invocations) > before:
+                acting += 1
+                if acting >= MOST_ACTING:
+                    self.cut_short(len(items))
+                    break
+        self.source = outer
+        return found
+
+    def cut_short(self, rounds: int) -> None:
+        """Say that not all rounds of a loop were read."""
+        if rounds > MOST_ACTING and "loop cut after 32 rounds" not in self.budget.limits:
+            self.budget.limits.append("loop cut after 32 rounds")
 
     def item_member(self, item: Value, name: str, arguments: list[Value], node: Command) -> Value:
         """`% Name` and `% Method arguments`."""
@@ -113,6 +152,7 @@ class Cmdlets(Calls):
 
         def one(item: Value) -> list[Value]:
             self.variables["_"] = item
+            self.learned += 1
             return [] if self.call_block(block, [], own=False) in (False, None, []) else [item]
 
         kept = self.each_round(list(items), one)
@@ -157,11 +197,9 @@ class Cmdlets(Calls):
             if type(type_value) is list and type_value:  # New-Object Type,argument
                 type_value, arguments = type_value[0], [*type_value[1:], *arguments]
             type_name = self.knowledge.canonical_type(to_text(type_value))
-            whole_argument = bound.take("argumentlist", 1)
-            if type(whole_argument) is bytes or (
-                type_name.endswith(("memorystream", "arraylist", "list")) and type(whole_argument) is list
-            ):
-                arguments = [whole_argument]
+            given = bound.take("argumentlist", 1)
+            if type(given) is bytes or (type(given) is list and given and type(given[0]) is int and "io.m" in type_name):
+                arguments = [given]
             made = self.construct(type_name, list(arguments), node)
         properties = bound.named.get("property")
         if type(made) is Instance and type(properties) is Table:
@@ -322,6 +360,17 @@ class Cmdlets(Calls):
     def out_null(self, _bound: Bound, _piped: list[Value] | None, _node: Command) -> list[Value] | None:
         """Out-Null, Set-StrictMode and others that leave nothing."""
         return []
+
+
+def single_expression(blocks: list[Closure]) -> Node | None:
+    """The expression that a block without parameters consists of; None where it holds anything else."""
+    block = blocks[0].block
+    if len(blocks) != 1 or block is None or block.parameters or len(block.body) != 1:
+        return None
+    statement = block.body[0]
+    if type(statement) is not Pipeline or len(statement.elements) != 1 or statement.redirects:
+        return None
+    return None if type(statement.elements[0]) is Command else statement.elements[0]
 
 
 BUILTINS: dict[str, Callable[[Cmdlets, Bound, list[Value] | None, Command], list[Value] | None]] = {

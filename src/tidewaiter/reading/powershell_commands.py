@@ -38,6 +38,8 @@ class CommandParser(ExpressionParser):
         if called and at and at in "($'\"{@[":
             if at == "[":
                 return self.unary()
+            if at == "$":
+                return self.argument()
             return self.postfix(self.primary())
         if at == "$":  # only reached where an expression turned out to be the program of a command
             return self.bare_word()

@@ -171,7 +171,9 @@ class Evaluator(Statements):
                 opaque = False
                 continue
             value = self.value(part)
-            texts.append(to_text(value, self.separator()))
+            self.weigh(value)
+            opaque_group = type(part) is Group and type(value) is Blend and value.opaque
+            texts.append(self.spelled(part) if opaque_group else to_text(value, self.separator()))
             constants.append(value.constant if type(value) is Blend else texts[-1])
             if is_known(value):
                 opaque = False
@@ -224,6 +226,7 @@ class Evaluator(Statements):
                 left = self.logical(operator, left, operand)
                 continue
             right = self.value(operand)
+            self.weigh(left, right)
             if operator.lstrip("ci") in ("match", "notmatch"):
                 left = self.matched(operator, left, right)
             else:
@@ -258,6 +261,7 @@ class Evaluator(Statements):
     def unary(self, node: Unary) -> Value:
         """A prefix operator."""
         value = self.value(node.operand)
+        self.weigh(value)
         if node.operator == "join":
             return self.named(join(value if type(value) in (list, Blend) else to_list(value), "", self.budget), node)
         if node.operator in ("split", "isplit"):
@@ -274,6 +278,7 @@ class Evaluator(Statements):
         """`[type]value`."""
         name = self.knowledge.canonical_type(node.name)
         value = self.value(node.operand)
+        self.weigh(value)
         if name.startswith("system.io.") and not name.endswith("]") and type(value) in (bytes, list, Blend):
             return self.construct(name, [value], node)
         if type(value) is str and name in ("system.management.managementclass",):

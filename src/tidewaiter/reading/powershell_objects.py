@@ -25,6 +25,8 @@ from tidewaiter.reading.powershell_values import (
     to_word,
 )
 
+GATHERING = ("com:", "system.net.sockets.", "system.xml.")
+"""Types whose objects keep what their methods brought: a property read later gives it out."""
 OWNER, MEMBER = "\0owner", "\0member"
 ITSELF = {"value", "name", "path", "source", "definition", "content", "originalstring", "absoluteuri", "displayname"}
 ITSELF |= {"fullname", "text", "psobject", "baseobject", "output", "result", "strings", "rawcontent", "responsetext"}
@@ -51,6 +53,7 @@ class Objects(Streams):
         if node.arguments is None:
             return self.named(self.property(target, name, node), node)
         arguments = [self.value(argument) for argument in node.arguments]
+        self.weigh(target, *arguments)
         result = self.named(self.call(target, name, arguments, node), node)
         if name in READS and node.arguments and type(node.arguments[0]) is Variable and content_of(target):
             self.assign(node.arguments[0].name, Blend("", content_of(target), opaque=True))
@@ -261,7 +264,8 @@ class Objects(Streams):
             chosen = [item for item in target if type(item) is MethodRef and item.name.lower() == index.lower()]
             return chosen[0] if chosen else unknown(target)
         if kind not in (str, list, bytes, Char) or not is_known(index):
-            return target if kind in (str, list) and content_of(target) else unknown(target, index)
+            self.weigh(target, index)
+            return unknown(target, index)  # never the list itself: lists that hold themselves grow without bound
         if type(index) is list:
             self.budget.grow(len(index) // 4)
             return [item for item in (self.index(target, one) for one in index) if item is not None]
@@ -374,17 +378,17 @@ class Objects(Streams):
             return unknown(target, *arguments)
         if name in ("add_downloadstringcompleted", "dispose", "close"):
             return unknown(target)
+        if type_name.startswith("system.net.sockets.") and (name.startswith("get") or name in READS):
+            return Instance("system.net.sockets.networkstream", self.spelled(node), {OWNER: target}, target.content)
         if arguments and "baseaddress" in target.fields:
             arguments = [self.absolute(target.fields["baseaddress"], arguments[0]), *arguments[1:]]
         invocation = self.emit_method(f"{type_name}.{name}", self.words(arguments), node, content_of(target))
-        if type_name.startswith(("com:", "system.net.sockets.")):
+        if type_name.startswith(GATHERING):
             owner = target
             while OWNER in owner.fields:
                 owner = owner.fields[OWNER]
             owner.content = list(merge(tuple(owner.content), (*content_of(arguments), invocation)))
             return Instance(f"{type_name}.{name}", self.spelled(node), {OWNER: owner}, list(owner.content))
-        if type_name == "system.net.sockets.tcpclient" and name == "getstream":  # pragma: no cover - caught above
-            return target
         return self.result(invocation, node)
 
     def command_lookup(self, name: str, arguments: list[Value]) -> Value:

@@ -357,7 +357,10 @@ def cast_array(element: str, value: Value) -> Value:
     if element == "system.byte":
         if type(value) is bytes:
             return value
-        numbers = [to_number(item) for item in items]
+        try:
+            return bytes(items)
+        except (TypeError, ValueError):
+            numbers = [to_number(item) for item in items]
         if all(type(number) is int and 0 <= number < 256 for number in numbers):
             return bytes(numbers)  # type: ignore[arg-type]
         return items

@@ -33,6 +33,8 @@ class State:
         """Above 0 inside unrolled loops and calls, where only the branch that is taken is read."""
         self.uncertain = 0
         """Above 0 inside branches that may not be taken; `break` and `return` there do not end the reading."""
+        self.learned = 0
+        """Counts known values that were stored: a loop that learns nothing is not read to its end."""
         self.leaving = ""
         self.calls = 0
 
@@ -84,6 +86,13 @@ class State:
         """The unknown output of an invocation."""
         return Blend(self.spelled(node), (invocation,), opaque=True)
 
+    def weigh(self, *values: Value) -> None:
+        """Count the size of large values as work, so that the time is looked at in between."""
+        for value in values:
+            size = len(value) >> (8 if type(value) is list else 14) if type(value) in (list, str, bytes) else 0
+            if size:
+                self.budget.spend(size)
+
     def separator(self) -> str:
         """$OFS: what joins an array that becomes text."""
         return to_text(self.variables["ofs"])[:20] if "ofs" in self.variables else " "
@@ -120,6 +129,8 @@ class State:
             name = rest
         elif colon and scope == "function" and type(value) is Closure and value.block is not None:
             self.functions[rest] = value.block
+            return
+        if name in CONSTANTS:
             return
         self.variables[name] = value
 

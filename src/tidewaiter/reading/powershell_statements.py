@@ -31,6 +31,10 @@ from tidewaiter.reading.powershell_scanner import TooDeepError
 
 WORD = re.compile(r"[A-Za-z]+(?![\w\-.:\\/`=])")
 ASSIGNMENT = re.compile(r"(\+|-|\*|/|%|\?\?)?=(?!=)")
+PROGRAM = re.compile(
+    r"""(["'])[^"'{}]*\.(?:exe|com|bat|cmd|ps1)\1[ \t]+(?=[-/\w])(?!-(?:eq|ne|join|replace|split|like|match)\b)""",
+    re.IGNORECASE,
+)
 LABEL = re.compile(r":\w+[ \t]*")
 FUNCTION_NAME = re.compile(r"[^\s(){};]+")
 EXPRESSION_WORD = re.compile(r"-(?:not|bnot|join|[ci]?split)(?![A-Za-z])", re.IGNORECASE)
@@ -168,6 +172,8 @@ class StatementParser(CommandParser):
     def expression_element(self) -> Node:
         """An expression, an assignment, or a command whose name is quoted or starts with a variable."""
         start = self.pos
+        if PROGRAM.match(self.text, start):
+            return self.quoted_command(start, self.primary())
         node = self.expression()
         match = ASSIGNMENT.match(self.text, self.pos)
         if match and isinstance(node, Variable | Member | Index | Array | Cast):
@@ -179,7 +185,6 @@ class StatementParser(CommandParser):
         at = self.char()
         if isinstance(node, Literal | Expand | Variable) and at and at not in ";|)}&>#\r\n1234567890*":
             self.pos = start if isinstance(node, Variable) else node.end
-            self.incomplete = True
             return self.quoted_command(start, node)
         return node
 

@@ -16,6 +16,12 @@ Value: TypeAlias = Any
 Content: TypeAlias = tuple[Invocation, ...]
 
 
+MOST_PARTS = 5_000
+"""Compound values that are looked through for content."""
+MOST_SHOWN = 256
+"""Numbers of an array that an argument spells out."""
+
+
 class Char(str):
     """A [char]: converts to a number by its code."""
 
@@ -85,27 +91,46 @@ class Closure:
     text: Value = None
 
 
-def content_of(value: Value, depth: int = 0) -> Content:
-    """The invocations whose output is part of the value, each once."""
+def parts_of(value: Value) -> list[Value] | None:
+    """What a compound value holds; None for one without parts."""
     kind = type(value)
-    if kind is Blend:
-        found: Content = value.content
-        return found
+    if kind is list:
+        return value  # type: ignore[no-any-return]
     if kind is Instance:
-        return merge(tuple(value.content), content_of(value.data, depth + 1) if depth < 6 else ())
-    if kind is list and depth < 6:
-        found = ()
-        for item in value:
-            if type(item) not in PLAIN:
-                found = merge(found, content_of(item, depth + 1))
-        return found
-    if kind is Table and depth < 6:
-        return content_of(list(value.values()), depth + 1)
+        return [value.data]
+    if kind is Table:
+        return list(value.values())
     if kind is Closure:
-        return content_of(value.text, depth + 1)
-    if kind is MethodRef and depth < 6:
-        return content_of(value.target, depth + 1)
-    return ()
+        return [value.text] if value.block is None else []
+    if kind is MethodRef:
+        return [value.target]
+    return None
+
+
+def content_of(value: Value) -> Content:
+    """The invocations whose output is part of the value, each once. Values may nest and hold themselves: bounded."""
+    kind = type(value)
+    if kind in PLAIN:
+        return ()
+    if kind is Blend:
+        return value.content  # type: ignore[no-any-return]
+    found: Content = ()
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting and len(seen) < MOST_PARTS:
+        one = waiting.pop()
+        if type(one) is Blend:
+            found = merge(found, one.content)
+            continue
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        if type(one) is Instance:
+            found = merge(found, tuple(one.content))
+        parts = parts_of(one)
+        if parts:
+            waiting.extend(part for part in reversed(parts) if type(part) not in PLAIN)
+    return found
 
 
 def merge(first: Content, second: Content) -> Content:
@@ -121,18 +146,25 @@ def merge(first: Content, second: Content) -> Content:
 PLAIN = {str, Char, int, float, bool, type(None), bytes}
 
 
-def is_known(value: Value, depth: int = 0) -> bool:
+def is_known(value: Value) -> bool:
     """Whether the whole value is known."""
     kind = type(value)
     if kind in PLAIN or kind is TypeRef:
         return True
-    if kind is list:
-        return depth < 6 and all(type(item) in PLAIN or is_known(item, depth + 1) for item in value)
-    if kind is Table:
-        return is_known(list(value.values()), depth + 1)
-    if kind is Closure:
-        return value.block is not None or is_known(value.text, depth + 1)
-    return False
+    if kind is Blend or kind is Instance or kind is MethodRef:
+        return False
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        parts = parts_of(one)
+        if len(seen) > MOST_PARTS or parts is None or type(one) in (Instance, MethodRef):
+            return False
+        waiting.extend(part for part in parts if type(part) not in PLAIN and type(part) is not TypeRef)
+    return True
 
 
 def to_text(value: Value, separator: str = " ", depth: int = 0) -> str:
@@ -151,7 +183,7 @@ def to_text(value: Value, separator: str = " ", depth: int = 0) -> str:
     if kind is float:
         return f"{value:.15g}" if abs(value) < 1e15 else str(value)
     if kind is list:
-        return separator.join(to_text(item, " ", depth + 1) for item in value) if depth < 6 else "System.Object[]"
+        return separator.join(to_text(item, " ", depth + 1) for item in value) if depth < 1 else "System.Object[]"
     if kind is bytes:
         return separator.join(map(str, value[:200_000]))
     if kind is TypeRef:
@@ -189,6 +221,8 @@ def to_word(value: Value, separator: str = " ") -> Word:
     if type(value) is Table:
         text = "; ".join(f"{value.spelled.get(key, key)}={to_text(item)}" for key, item in value.items())
         return Word("@{" + text + "}", content_of(value), is_known(value))
+    if type(value) in (bytes, list) and len(value) > MOST_SHOWN and type(value[0]) in (int, Char):
+        return Word(f"{len(value)} values", content_of(value), is_known(value))
     return Word(to_text(value, separator), content_of(value), is_known(value))
 
 
