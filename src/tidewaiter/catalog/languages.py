@@ -28,6 +28,8 @@ Effect = Literal[
     "load",  # argument names code to load: a file, or a URL where the language allows it
     "value",  # a constant computation, by name in `computes`
     "module",  # gives the module or object whose name is its argument
+    "list",  # gives its arguments as a list
+    "apply",  # calls the function that argument 0 names with the other arguments
     "member",  # gives the member of argument 0 that argument 1 names
     "same",  # gives back its argument (or receiver): constructors of paths and URLs, decoders of text, casts
     "option",  # sets an option of the object in argument 0: `options` says which does what
@@ -52,6 +54,7 @@ class Syntax(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     generic_quotes: bool = False  # q{} qq{} qx{} qw{} (perl), %q{} %x{} %w{} (ruby)
     slashed_patterns: bool = False  # /.../ where a value is expected
     newline_ends: bool = False  # a line end ends a statement
+    keeps_escapes: bool = False  # a backslash before any other character stays
     colon_ends: bool = False  # a colon ends a statement
     joins: tuple[str, ...] = ("+",)  # operators that join text
     juxtaposed: bool = False  # text side by side is joined
@@ -87,8 +90,10 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     modes: bool = True  # open: False where the call always opens for writing
     into: tuple[str, ...] = ()  # open: the variable that becomes the file
     content: tuple[str, ...] = ()
+    only_files: bool = False  # write: nothing is written where `path` is not known to be a file
     program: tuple[str, ...] = ("0",)
-    arguments: tuple[str, ...] = ()  # run: further arguments of the program
+    arguments: tuple[str, ...] = ()  # run: further arguments of the program; "rest" for all
+    own_name: bool = False  # run: the first of them is the name of the program once more
     shell: str = "shell"  # run: which shell reads the text
     computes: str = ""
     verbs: bool = False  # request: the first argument is GET, POST ...

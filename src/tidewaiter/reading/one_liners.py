@@ -7,6 +7,7 @@ as Actions. What a call does is data: knowledge/languages/*.toml. Nothing is exe
 from __future__ import annotations
 
 import re
+import time
 
 import msgspec
 
@@ -19,6 +20,9 @@ from tidewaiter.schema.action import Action, ActionKind
 
 CODE_AT_MOST = 65_536
 """Characters of one text of code that are read."""
+
+_SHARE = 0.8
+"""Part of the time that is left which one text of code may take."""
 
 PRINTED = "content goes to standard output"
 """The note of a benign action whose content a pipe or redirection of the shell may pick up."""
@@ -53,12 +57,16 @@ def read(language: str, code: str, budget: Budget) -> OneLiner:
     if found is None:
         return OneLiner()
     engine = Engine(found, budget)
+    deadline, now = budget.deadline, time.process_time()
+    budget.deadline = min(deadline, now + max(0.0, deadline - now) * _SHARE)
     try:
         engine.read(code)
     except BudgetExceeded:
         pass
     except RecursionError:
         _limit(budget, "nested too deeply")
+    finally:
+        budget.deadline = deadline
     return _answer(engine, found.utility if name == language else languages_utility(language, found.utility))
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidewaiter.catalog.languages import Call
-from tidewaiter.reading.one_liners_values import COMPUTES, Source, Value, merge, readable
+from tidewaiter.reading.one_liners_use import Use, address, is_remote
+from tidewaiter.reading.one_liners_values import COMPUTES, Source, Value, merge, readable, split
 
 if TYPE_CHECKING:
     from tidewaiter.reading.one_liners_engine import Engine
 
-_REMOTE = re.compile(r"(?i)(?:https?|ftps?|sftp|smb|tftp|webdavs?|davs?|scp|ssh2\.\w+)://|\\\\[\w.-]+[\\@]|//[\w.-]+/\w")
 _SENDS = frozenset({"post", "put", "patch"})
 _RUNNERS = (
     r"(?:sh|bash|zsh|dash|python[\d.]*|perl|ruby|php|node|nohup|sudo|start|cmd(?:\.exe)?\s+/[ck]|powershell\S*\s.*?|"
@@ -22,102 +22,13 @@ _RUNNERS = (
 )
 
 
-@dataclass(slots=True)
-class Use:
-    """One call: the function as a value, its positional and its named arguments."""
-
-    engine: Engine
-    spec: Call
-    callee: Value
-    args: list[Value]
-    keys: dict[str, Value]
-
-    @property
-    def receiver(self) -> Value | None:
-        """What the method belongs to."""
-        return self.callee.receiver
-
-    @property
-    def everything(self) -> list[Value]:
-        """All arguments, named ones too."""
-        return [*self.args, *self.keys.values()]
-
-    def pick(self, places: Sequence[str]) -> Value | None:
-        """The first argument that stands at one of the places."""
-        for place in places:
-            found: Value | None = None
-            if place == "receiver":
-                found = self.receiver
-            elif place.endswith("="):
-                found = self._named(place[:-1])
-            elif int(place) < len(self.args):
-                found = self.args[int(place)]
-            if found is not None:
-                return found
-        return None
-
-    def _named(self, name: str) -> Value | None:
-        if name in self.keys:
-            return self.keys[name]
-        for number, arg in enumerate(self.args):
-            if name in arg.keys:
-                return arg.keys[name]
-            if arg.name == name and number + 1 < len(self.args):  # perl: PeerAddr, "host:port"
-                return self.args[number + 1]
-        return None
-
-    def result(self, **changes: object) -> Value:
-        """A new value that remembers which call made it."""
-        return replace(Value(name=self.callee.name + "()"), **changes)  # type: ignore[arg-type]
-
-
-def is_remote(text: str | None) -> bool:
-    """Whether a text names a place on another host."""
-    return text is not None and _REMOTE.match(text) is not None
-
-
 def apply(use: Use) -> Value:
     """Carry out the effect of one call. Raises BudgetExceeded."""
     return _EFFECTS[use.spec.does](use)
 
 
-def _address(use: Use) -> tuple[str | None, bool]:
-    """The URL of a fetch, and whether it is worth calling one."""
-    value = use.pick(use.spec.url)
-    if value is None:
-        return (use.receiver.host if use.receiver is not None else None), not use.spec.remote_only
-    if value.text is None and value.items:
-        value = next((item for item in value.items if item.text is not None), value)
-    text = value.text if value.text is not None else _from_keys(value.keys, use.spec.scheme)
-    base = (use.receiver.host if use.receiver is not None else None) or value.host
-    if text is None:
-        return base, bool(base) or not use.spec.remote_only
-    text = re.sub(r"^(?:script|scriptlet):", "", readable(text).strip(), flags=re.IGNORECASE)
-    path = use.pick(use.spec.also) if use.spec.also else None
-    if not is_remote(text) and path is not None and path.text is not None and path.text.startswith("/"):
-        return f"{use.spec.scheme}://{text}{path.text}", True
-    if base is not None and not is_remote(text):
-        return base.rstrip("/") + "/" + text.lstrip("/"), True
-    if re.match(r"(?i)(?:file|data|php|zip|phar|glob|node|blob):", text):
-        return None, False
-    return text, is_remote(text) or not use.spec.remote_only
-
-
-def _from_keys(keys: dict[str, Value], scheme: str) -> str | None:
-    """A URL given as an object: {url: ...} or {host: ..., port: ..., path: ...}."""
-    for name in ("url", "uri", "href"):
-        if name in keys and keys[name].text is not None:
-            return keys[name].text
-    host = next((keys[name].text for name in ("hostname", "host") if name in keys), None)
-    if host is None:
-        return None
-    port = keys["port"].text if "port" in keys else None
-    path = keys["path"].text if "path" in keys else "/"
-    return f"{scheme}://{host}{':' + port if port else ''}{path or ''}"
-
-
 def _fetch(use: Use) -> Value:
-    url, wanted = _address(use)
+    url, wanted = address(use)
     if not wanted:
         value = use.pick(use.spec.url)
         return use.result(reads=value.text if value is not None else None, sources=merge(use.everything))
@@ -140,7 +51,7 @@ def _dispose(use: Use, source: Source) -> None:
 def _request(use: Use) -> Value:
     if use.spec.verbs and (not use.args or not re.fullmatch(r"(?i)GET|POST|PUT|HEAD|PATCH|DELETE", use.args[0].text or "")):
         return _other(use)
-    url, _ = _address(use)
+    url, _ = address(use)
     source = use.engine.add_source(Source([url] if url else []))
     source.uploads = bool(use.args) and (use.args[0].text or "").lower() in _SENDS
     if source.uploads:
@@ -180,7 +91,7 @@ def _client(use: Use) -> Value:
 
 
 def _upload(use: Use) -> Value:
-    url, _ = _address(use)
+    url, _ = address(use)
     source = use.engine.add_source(Source([url] if url else [], uploads=True, sends=_local_file(use.everything)))
     return use.result(sources=(source,))
 
@@ -237,7 +148,7 @@ def _write(use: Use) -> Value:
         return use.result(sources=merge([use.receiver]) if use.receiver is not None else sources)
     if "stdout" in target.name:
         _mark_printed(sources)
-    elif target.place is not None or target.writes:
+    elif target.place is not None or target.writes or not (use.spec.only_files or target.sources or receiver_target):
         for source in sources:
             source.land(target.place)
     return replace(target, receiver=None, variable="")
@@ -265,6 +176,8 @@ def _run(use: Use) -> Value:
     if use.spec.arguments:
         rest = use.args[1:] if use.spec.arguments == ("rest",) else [use.pick(use.spec.arguments) or Value()]
         words += [word for value in rest if value.function is None for word in _words(value)]
+    if use.spec.own_name and len(words) > 1:
+        words.pop(1)
     for source in merge(use.everything):
         if not source.socket:  # what comes over a socket and goes to a shell is a command, not a tool
             source.runs = True
@@ -324,6 +237,20 @@ def _named_module(use: Use) -> Value:
     return Value(name=name)
 
 
+def _list(use: Use) -> Value:
+    return Value(items=list(use.args), keys=dict(use.keys))
+
+
+def _apply_named(use: Use) -> Value:
+    function = use.pick(("0",))
+    if function is None:
+        return use.result(sources=merge(use.everything))
+    rest = use.args[1:]
+    if len(rest) == 1 and rest[0].items is not None:
+        rest = rest[0].items
+    return use.engine.call(function, rest, {})
+
+
 def _member(use: Use) -> Value:
     owner, name = use.pick(("0",)), use.pick(("1",))
     if owner is None or name is None or name.text is None:
@@ -349,7 +276,9 @@ def _value(use: Use) -> Value:
     ):
         use.engine.budget.grow(len(text))
         use.engine.budget.note(use.spec.computes, readable(text))
-    items = values[0].items if values and use.spec.computes == "reverse" and values[0].items is not None else None
+    if use.spec.computes == "split":
+        return Value(items=split(values))
+    items = values[0].items if values and use.spec.computes == "reverse" else None
     return Value(text=text, items=list(reversed(items)) if items is not None else None)
 
 
@@ -421,5 +350,6 @@ NO_SPEC = Call(names=(), does="nothing")
 _EFFECTS: dict[str, Callable[[Use], Value]] = {
     "fetch": _fetch, "request": _request, "connect": _connect, "client": _client, "upload": _upload, "open": _open,
     "write": _write, "print": _print, "run": _run, "eval": _eval, "load": _load, "value": _value, "same": _same,
-    "option": _option, "machine": _machine, "nothing": _nothing, "module": _named_module, "member": _member,
+    "option": _option, "machine": _machine, "nothing": _nothing, "module": _named_module,
+    "list": _list, "apply": _apply_named, "member": _member,
 }  # fmt: skip

@@ -13,9 +13,10 @@ from dataclasses import replace
 
 from tidewaiter.catalog.languages import Call, Language
 from tidewaiter.reading.budget import Budget
-from tidewaiter.reading.one_liners_calls import Use, apply, is_run_by, unspecified
+from tidewaiter.reading.one_liners_calls import apply, is_run_by, unspecified
 from tidewaiter.reading.one_liners_parser import Parser
 from tidewaiter.reading.one_liners_tokens import Part, Token, Tokenizer
+from tidewaiter.reading.one_liners_use import Use
 from tidewaiter.reading.one_liners_values import Function, Source, Value, merge
 
 _NESTED_AT_MOST = 24
@@ -111,6 +112,8 @@ class Engine:
         self.budget.spend()
         if callee.function is not None:
             return self.invoke(callee.function, args)
+        if callee.text is not None and re.fullmatch(r"\\?[A-Za-z_]\w*", callee.text):  # $f = "system"; $f("id")
+            callee = Value(name=callee.text.lower().lstrip("\\"))
         spec = self.spec(callee)
         named = {name.lower(): value for name, value in keys.items()}
         result = unspecified(self, callee, args, named) if spec is None else apply(Use(self, spec, callee, args, named))
@@ -124,6 +127,9 @@ class Engine:
                 given = self._given(callee, args, result, arg)
                 inner = self.invoke(arg.function, given * max(1, len(arg.function.parameters)))
                 result.sources = merge([result, inner])
+            elif arg.receiver is not None and arg.receiver.writes and arg.name.endswith(".write"):
+                for source in result.sources:  # a method of a file given as a function
+                    source.land(arg.receiver.path)
             elif arg.name and not arg.sources and arg.receiver is None and (spec := self.spec(arg)) is not None:
                 given = self._given(callee, args, result, arg)
                 if spec.does in ("run", "eval", "print", "load") and given[0].sources:
@@ -208,19 +214,20 @@ def _phrases(tokens: list[Token], phrases: dict[str, str]) -> list[Token]:
     """Put one name in the place of several words that mean one thing."""
     if not phrases:
         return tokens
+    by_first: dict[str, list[tuple[list[str], str]]] = {}
+    for spelled, name in sorted(phrases.items(), key=lambda pair: -len(pair[0])):
+        words = spelled.split()
+        by_first.setdefault(words[0], []).append((words, name))
     found: list[Token] = []
-    wanted = sorted(((tuple(spelled.split()), name) for spelled, name in phrases.items()), key=lambda pair: -len(pair[0]))
     position = 0
     while position < len(tokens):
-        for words, name in wanted:
-            window = tokens[position : position + len(words)]
-            if len(window) == len(words) and all(
-                token.kind == "name" and token.value.lower() == word for token, word in zip(window, words, strict=True)
-            ):
+        token = tokens[position]
+        for words, name in by_first.get(token.value.lower(), ()) if token.kind == "name" else ():
+            if [part.value.lower() for part in tokens[position : position + len(words)] if part.kind == "name"] == words:
                 found.append(Token("name", name))
                 position += len(words)
                 break
         else:
-            found.append(tokens[position])
+            found.append(token)
             position += 1
     return found

@@ -6,12 +6,11 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidewaiter.reading.one_liners_calls import is_remote
-from tidewaiter.reading.one_liners_values import Function, Source, Value, merge
+from tidewaiter.reading.one_liners_values import Function, Value, merge
 
 if TYPE_CHECKING:
     from tidewaiter.reading.one_liners_engine import Engine
-    from tidewaiter.reading.one_liners_parser import Parser
+    from tidewaiter.reading.one_liners_expressions import Expressions
 
 DEFINES = frozenset({"def", "function", "sub", "fn", "func"})
 COMPREHENDED_AT_MOST = 2_000
@@ -21,7 +20,7 @@ _NO_BARE = frozenset(
 )
 
 
-def closing(parser: Parser, start: int) -> int:
+def closing(parser: Expressions, start: int) -> int:
     """The place of the bracket that closes the one at `start`, or the end."""
     depth = 0
     for place in range(start, parser.end):
@@ -37,7 +36,7 @@ def closing(parser: Parser, start: int) -> int:
     return parser.end
 
 
-def _body_end(parser: Parser, start: int) -> int:
+def _body_end(parser: Expressions, start: int) -> int:
     """The end of an expression body: the first comma, semicolon or closer at its own level."""
     depth = 0
     for place in range(start, parser.end):
@@ -55,7 +54,7 @@ def _body_end(parser: Parser, start: int) -> int:
     return parser.end
 
 
-def _word_end(parser: Parser, start: int) -> int:
+def _word_end(parser: Expressions, start: int) -> int:
     """The place of the `end` that closes a body of Ruby or Lua which begins at `start`."""
     depth = 1
     for place in range(start, parser.end):
@@ -78,14 +77,14 @@ def _word_end(parser: Parser, start: int) -> int:
     return parser.end
 
 
-def _make(parser: Parser, names: list[str], start: int, end: int, after: int) -> Value:
+def _make(parser: Expressions, names: list[str], start: int, end: int, after: int) -> Value:
     function = Function(tuple(names), start, end, parser.tokens)
     parser.engine.functions.append(function)
     parser.at = min(after, parser.end)
     return Value(function=function)
 
 
-def _body(parser: Parser, names: list[str], place: int) -> Value:
+def _body(parser: Expressions, names: list[str], place: int) -> Value:
     """A function whose body begins at `place`: braces, `end`, or an expression."""
     if place < parser.end and parser.tokens[place].value == "{" and parser.tokens[place].kind == "op":
         stop = closing(parser, place)
@@ -97,7 +96,7 @@ def _body(parser: Parser, names: list[str], place: int) -> Value:
     return _make(parser, names, place, stop, stop)
 
 
-def _names(parser: Parser, start: int, end: int) -> list[str]:
+def _names(parser: Expressions, start: int, end: int) -> list[str]:
     """The parameter names between two places; types before them and defaults after them do not count."""
     found: list[str] = []
     fresh = True
@@ -114,12 +113,12 @@ def _names(parser: Parser, start: int, end: int) -> list[str]:
     return found
 
 
-def arrow_is_lambda(parser: Parser) -> bool:
+def arrow_is_lambda(parser: Expressions) -> bool:
     """Whether `=>` after a name begins a function rather than a pair."""
     return parser.syntax.interpolation == "javascript"
 
 
-def read_lambda(parser: Parser) -> Value | None:
+def read_lambda(parser: Expressions) -> Value | None:
     """A function without a name at the present place."""
     token = parser.peek()
     at = parser.at
@@ -150,7 +149,7 @@ def read_lambda(parser: Parser) -> Value | None:
     return None
 
 
-def _has_arrows(parser: Parser, place: int) -> bool:
+def _has_arrows(parser: Expressions, place: int) -> bool:
     """Whether the arrow at `place` makes a function in this language."""
     arrow = parser.tokens[place].value
     return (arrow == "=>" and parser.syntax.interpolation == "javascript") or (
@@ -158,7 +157,7 @@ def _has_arrows(parser: Parser, place: int) -> bool:
     )
 
 
-def _anonymous(parser: Parser, word: str) -> Value | None:
+def _anonymous(parser: Expressions, word: str) -> Value | None:
     place = parser.at + 1
     if place < parser.end and parser.tokens[place].kind == "name":  # function expressions may have a name
         place += 1
@@ -176,7 +175,7 @@ def _anonymous(parser: Parser, word: str) -> Value | None:
     return _body(parser, names, after)
 
 
-def read_block(parser: Parser) -> Value | None:
+def read_block(parser: Expressions) -> Value | None:
     """`{ |x| ... }` or `do |x| ... end` after a call in Ruby."""
     if not parser.syntax.bare_methods:
         return None
@@ -193,13 +192,13 @@ def read_block(parser: Parser) -> Value | None:
     return _make(parser, names, place, stop, stop + 1)
 
 
-def is_definition(parser: Parser) -> bool:
+def is_definition(parser: Expressions) -> bool:
     """Whether a named function is defined here."""
     name = parser.peek(1)
     return name is not None and name.kind == "name"
 
 
-def read_definition(parser: Parser) -> None:
+def read_definition(parser: Expressions) -> None:
     """`def f(x):`, `function f(x) {`, `sub f {`, `Function f(x)`."""
     name = parser.tokens[parser.at + 1].value
     place = parser.at + 2
@@ -220,7 +219,7 @@ def read_definition(parser: Parser) -> None:
     parser.engine.variables[key] = value
 
 
-def _indented(parser: Parser, names: list[str], place: int) -> Value:
+def _indented(parser: Expressions, names: list[str], place: int) -> Value:
     """A Python body: the rest of the line, or the lines that are indented more than the definition."""
     tokens = parser.tokens
     own = 0
@@ -239,7 +238,7 @@ def _indented(parser: Parser, names: list[str], place: int) -> Value:
     return _make(parser, names, place + 1, stop, stop)
 
 
-def read_import(parser: Parser) -> None:
+def read_import(parser: Expressions) -> None:
     """`import a.b as c, d` and `from a.b import c as d` of Python; other languages' imports are stepped over."""
     words: list[str] = []
     while (token := parser.peek()) is not None and token.kind != "line" and not (token.kind == "op" and token.value in ";}"):
@@ -259,7 +258,7 @@ def read_import(parser: Parser) -> None:
             parser.engine.variables[name] = Value(name=target)
 
 
-def comprehension(parser: Parser) -> list[Value] | None:
+def comprehension(parser: Expressions) -> list[Value] | None:
     """The items of `[f(x) for x in y]`, whose bracket was just opened; None where it is an ordinary list.
 
     The head is read once for every item of a constant list, and once for anything else.
@@ -293,7 +292,7 @@ def comprehension(parser: Parser) -> list[Value] | None:
     return found
 
 
-def index(parser: Parser, value: Value) -> Value:
+def index(parser: Expressions, value: Value) -> Value:
     """`value[...]`: an item, a member, or a slice."""
     begin = parser.at
     stop = closing(parser, begin - 1)
@@ -315,12 +314,12 @@ def index(parser: Parser, value: Value) -> Value:
     return Value(sources=value.sources, variable="")
 
 
-def calls_with_table(parser: Parser, value: Value) -> bool:
+def calls_with_table(parser: Expressions, value: Value) -> bool:
     """Whether a string or table right after `value` is its argument, as in Lua."""
     return parser.syntax.blocks == "end" and not parser.syntax.bare_calls and bool(value.name) and value.text is None
 
 
-def is_bare_call(parser: Parser, value: Value) -> bool:
+def is_bare_call(parser: Expressions, value: Value) -> bool:
     """Whether the tokens after `value` are its arguments, without parentheses."""
     if not value.name or value.text is not None or value.name in _NO_BARE or value.function is not None:
         return False
@@ -359,52 +358,8 @@ def shift(engine: Engine, left: Value, right: Value) -> Value:
             source.land(left.path)
     elif left.text is not None and right.text is not None:
         return engine.join(left, right)
+    elif left.text is not None and left.name.endswith("file()"):
+        for source in sources:
+            source.land(left.text)
     engine.taint(left, sources)
     return replace(left, sources=merge([left, right]))
-
-
-def awk_source(engine: Engine, value: Value) -> Value:
-    """A stream of awk: `/inet/tcp/0/host/port` is a socket, another text is a command or a file."""
-    if value.text is None or value.sources:
-        return value
-    match = re.match(r"/inet[46]?/(?:tcp|udp)/[^/]*/([^/]+)/([^/]+)", value.text)
-    if match is None:
-        return value
-    endpoint = f"{match.group(1)}:{match.group(2)}"
-    known = next((source for source in engine.sources if source.urls == [endpoint]), None)
-    return Value(sources=(known or engine.add_source(Source([endpoint], socket=True)),))
-
-
-def awk_getline(parser: Parser, left: Value) -> Value:
-    """`stream |& getline x`, `"command" | getline x` and `getline x < "file"`."""
-    operator = parser.tokens[parser.at].value
-    parser.at += 2
-    stream = awk_source(parser.engine, left)
-    sources = stream.sources
-    if operator == "|" and left.text is not None and not sources:
-        sources = parser.engine.shell_output("shell", left.text)
-    token = parser.peek()
-    names = ["$0", "$1", "$2"]
-    if token is not None and token.kind == "name" and token.value.lower() not in parser.syntax.keywords:
-        parser.at += 1
-        names = [token.value]
-    for name in names:
-        parser.engine.variables[name] = Value(sources=sources)
-    return Value()
-
-
-def awk_output(parser: Parser, args: list[Value], operator: str) -> None:
-    """`print x > file`, `print x | "sh"` and `print x |& stream`."""
-    parser.at += 1
-    target = parser.expression(comparisons=False)
-    sources = merge(args) or merge([parser.engine.variables.get("$0", Value())] if not args else [])
-    if operator in (">", ">>"):
-        for source in sources:
-            source.land(target.text)
-        return
-    if operator == "|&" or target.sources or is_remote(target.text):
-        awk_source(parser.engine, target)
-        return
-    if target.text is not None and re.match(r"\s*(?:\S*/)?(?:sh|bash|dash|zsh|python\d?|perl)\b", target.text):
-        for source in sources:
-            source.runs = True

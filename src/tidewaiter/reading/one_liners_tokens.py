@@ -45,9 +45,16 @@ class Token:
     parts: tuple[Part, ...] = ()
 
 
-def unescape(text: str) -> str:
-    """The value of a string body with backslash escapes."""
-    return _ESCAPE.sub(_escape, text) if "\\" in text else text
+def unescape(text: str, *, keeps: bool = False) -> str:
+    """The value of a string body with backslash escapes; `keeps` leaves the backslash of one that means nothing."""
+    if "\\" not in text:
+        return text
+    return _ESCAPE.sub(_escape_or_keep if keeps else _escape, text)
+
+
+def _escape_or_keep(match: re.Match[str]) -> str:
+    known = match.group(1)[0] in "xu01234567\\'\"" or match.group(1) in _NAMED
+    return _escape(match) if known else match.group()
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -159,7 +166,11 @@ class Tokenizer:
 
     def _add(self, kind: str, body: str, *, plain: bool, interpolated: bool = False) -> None:
         pattern = _INTERPOLATED.get(self._syntax.interpolation) if interpolated and not plain else None
-        value = (lambda part: re.sub(r"\\([\\'])", r"\1", part)) if plain else unescape
+        keeps = self._syntax.keeps_escapes
+
+        def value(part: str) -> str:
+            return re.sub(r"\\([\\'])", r"\1", part) if plain and not keeps else part if plain else unescape(part, keeps=keeps)
+
         if pattern is None:
             self._tokens.append(Token(kind, "", ((False, value(body)),)))
             return

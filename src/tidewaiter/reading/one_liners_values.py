@@ -184,7 +184,17 @@ def _replace_last(values: Sequence[Value]) -> str | None:
 
 def _mapped(values: Sequence[Value]) -> str | None:
     """`map(chr, codes)`."""
-    return _characters(values[1:]) if len(values) > 1 and values[0].name in ("chr", "unichr", "string.fromcharcode") else None
+    names = ("chr", "unichr", "string.fromcharcode")
+    return _characters(values[1:]) if len(values) > 1 and (values[0].name in names or values[0].text in names) else None
+
+
+def split(values: Sequence[Value]) -> list[Value] | None:
+    """`text.split(separator)` and `split(separator, text)`; an empty separator gives the characters."""
+    texts = [value.text for value in values if value.text is not None]
+    if not texts or len(texts[0]) > 20_000:
+        return None
+    parts = texts[0].split() if len(texts) == 1 else texts[0].split(texts[1]) if texts[1] else list(texts[0])
+    return [Value(text=part) for part in parts[:5_000]]
 
 
 def _format(values: Sequence[Value]) -> str | None:
@@ -252,6 +262,7 @@ COMPUTES: dict[str, Callable[[Sequence[Value]], str | None]] = {
     "characters": _characters,
     "join": _join,
     "mapped": _mapped,
+    "split": lambda _: None,  # gives a list, see `split`
     "format": _format,
     "pack": _pack,
     "replace": _replace,
