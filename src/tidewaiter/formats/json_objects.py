@@ -21,6 +21,7 @@ LONGEST = 16 << 20
 _BLOCK = 1 << 20
 _AGAIN = 256 << 20  # bytes of a file that are looked at a second time, in sum, when objects do not end
 _SPACE = b" \t\r\n\0"
+_IN_ARRAY = _SPACE + b",[]"
 _UTF8_BOM = b"\xef\xbb\xbf"
 _UTF16 = {b"\xff\xfe": "utf-16-le", b"\xfe\xff": "utf-16-be"}
 _BRACE = re.compile(rb'(?:[^"{}]++|"(?:[^"\\]++|\\.)*+")*+([{}])', re.DOTALL)
@@ -102,14 +103,29 @@ def objects(path: Path, head: bytes, layout: Layout) -> Iterator[Cut]:
         if encoding is None:
             if head.startswith(_UTF8_BOM):
                 file.seek(len(_UTF8_BOM))
-            yield from _lines(file) if layout is Layout.LINES else _Cutter(file, layout).cuts()
+            yield from _cuts(file, head, layout)
             return
         with tempfile.TemporaryFile() as plain:
             reader = codecs.getreader(encoding)(file, "replace")
             while text := reader.read(_BLOCK):
                 plain.write(text.lstrip("\ufeff").encode("utf-8", "replace"))
             plain.seek(0)
-            yield from _lines(plain) if layout is Layout.LINES else _Cutter(plain, layout).cuts()
+            yield from _cuts(plain, as_utf8(head), layout)
+
+
+def _cuts(file: BinaryIO, text: bytes, layout: Layout) -> Iterator[Cut]:
+    if layout is Layout.LINES:
+        return _lines(file)
+    if layout is Layout.ARRAY and _is_array_of_lines(text):
+        return ((place, raw, problem) for place, (_, raw, problem) in enumerate(_lines(file), 1))
+    return _Cutter(file, layout).cuts()
+
+
+def _is_array_of_lines(text: bytes) -> bool:
+    """Whether every object of an array has a line of its own."""
+    lines = [line.strip(_IN_ARRAY) for line in text.split(b"\n")[:-1]]
+    lines = [line for line in lines if line]
+    return len(lines) > 1 and all(line.startswith(b"{") and line.endswith(b"}") for line in lines) and _is_object(lines[0])
 
 
 def _lines(file: BinaryIO) -> Iterator[Cut]:
@@ -122,14 +138,10 @@ def _lines(file: BinaryIO) -> Iterator[Cut]:
             yield number, b"", "a line too long to read"
             continue
         text = line.strip(_SPACE)
-        if text.endswith(b"},"):
-            text = text[:-1]
-        if not text:
-            continue
-        if not text.startswith(b"{"):
-            if text in (b"[", b"]"):  # an array with one object a line whose beginning was cut off
+        if not text.startswith(b"{") or not text.endswith(b"}"):
+            text = text.strip(_IN_ARRAY)  # arrays may have one object a line
+            if not text:
                 continue
-            text = text[max(text.find(b"{"), 0) :] if text[:1] == b"[" else text
         if text.startswith(b"{") and text.endswith(b"}"):
             yield number, text, None
         else:
@@ -155,7 +167,7 @@ class _Cutter:
     def __init__(self, file: BinaryIO, layout: Layout) -> None:
         self._file = file
         self._by_line = layout is Layout.OBJECTS
-        self._text = b""
+        self._text, self._at = b"", 0  # what was read, and where in it we are
         self._line, self._place = 1, 0
         self._again = _AGAIN
         self._step = _BLOCK
@@ -163,76 +175,74 @@ class _Cutter:
     def cuts(self) -> Iterator[Cut]:
         """All objects of the file."""
         while self._find_start():
-            number = self._number()
+            self._place += 1
+            number = self._line if self._by_line else self._place
+            beside = self._fresh_line()
             end = self._find_end()
             if end is not None:
-                raw = self._text[:end]
-                if self._broken(raw):
-                    yield number, b"", "not JSON"
-                    if not self._resume(len(raw)):
-                        return
+                raw = self._text[self._at : end]
+                # A stray quote or brace can make one span of several objects: only then is it worth decoding here.
+                if not any(mark in raw for mark in beside) or _is_object(raw):
+                    self._go_to(end)
+                    yield number, raw, None
                     continue
-                self._drop(end)
-                yield number, raw, None
-                continue
-            yield number, b"", "an object that does not end" if len(self._text) < LONGEST else "an object too long to read"
-            if not self._resume(len(self._text)):
+            yield number, b"", self._problem(end)
+            if not self._resume(end):
                 return
 
-    def _number(self) -> int:
-        self._place += 1
-        return self._line if self._by_line else self._place
+    def _problem(self, end: int | None) -> str:
+        if end is not None:
+            return "not JSON"
+        return "an object that does not end" if len(self._text) - self._at < LONGEST else "an object too long to read"
 
-    def _broken(self, raw: bytes) -> bool:
-        """Whether a stray quote or brace made this span several objects: only then is it worth decoding here."""
-        if not _FRESH_START.search(raw, 1):
-            return False
-        return not _is_object(raw)
+    def _fresh_line(self) -> tuple[bytes, ...]:
+        """What in an object would rather be the start of another one: one on a line of its own, indented as this one is."""
+        line_start = self._text.rfind(b"\n", max(self._at - 64, 0), self._at) + 1
+        indent = self._text[line_start : self._at]
+        own = () if indent.strip(_SPACE) else (b"\n" + indent + b"{",)
+        return (*own, b"},{", b"}, {")
 
     def _find_start(self) -> bool:
-        """Bring the next opening brace to the front of the buffer."""
+        """Go to the next opening brace."""
         while True:
-            start = self._text.find(b"{")
+            start = self._text.find(b"{", self._at)
             if start >= 0:
-                self._drop(start)
+                self._go_to(start)
                 return True
-            self._drop(len(self._text))
+            self._go_to(len(self._text))
             if not self._more():
                 return False
 
     def _find_end(self) -> int | None:
-        position, depth = 0, 0
+        done, depth = 0, 0
         while True:
-            end, position, depth = _end_of_object(self._text, position, depth)
-            if end is not None or len(self._text) >= LONGEST or not self._more():
+            end, position, depth = _end_of_object(self._text, self._at + done, depth)
+            if end is not None or len(self._text) - self._at >= LONGEST:
                 return end
+            done = position - self._at
+            if not self._more():
+                return None
 
     def _more(self) -> bool:
         block = self._file.read(self._step)
-        self._text += block
+        self._text = self._text[self._at :] + block
+        self._at = 0
         self._step = min(max(_BLOCK, len(self._text)), LONGEST)
         return bool(block)
 
-    def _drop(self, end: int) -> None:
+    def _go_to(self, position: int) -> None:
         if self._by_line:
-            self._line += self._text.count(b"\n", 0, end)
-        self._text = self._text[end:]
+            self._line += self._text.count(b"\n", self._at, position)
+        self._at = position
 
-    def _resume(self, looked_at: int) -> bool:
+    def _resume(self, end: int | None) -> bool:
         """Go on behind a broken object, at the next place where one seems to begin."""
-        self._again -= looked_at
-        found = _FRESH_START.search(self._text, 1)
-        if found is None:
-            self._drop(len(self._text))
-            return self._skip_to_start()
-        self._drop(found.end() - 1)
+        self._again -= (len(self._text) if end is None else end) - self._at
+        found = _FRESH_START.search(self._text, self._at + 1)
+        while found is None:
+            self._go_to(max(len(self._text) - 64, self._at))
+            if not self._more():
+                return False
+            found = _FRESH_START.search(self._text, self._at)
+        self._go_to(found.end() - 1)
         return self._again > 0
-
-    def _skip_to_start(self) -> bool:
-        while self._more():
-            found = _FRESH_START.search(self._text)
-            if found:
-                self._drop(found.end() - 1)
-                return True
-            self._drop(max(len(self._text) - 64, 0))
-        return False

@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tidewaiter.formats import windows_values as values
 from tidewaiter.log_source import WindowsRecord
-from tidewaiter.log_sources import windows_values as values
 from tidewaiter.schema.event import Event, EventKind
 
 _OUTCOMES = {3: "started", 4: "completed", 5: "cancelled", 59: "started", 60: "completed", 61: "failed", 16403: "started"}

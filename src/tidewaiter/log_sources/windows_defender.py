@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tidewaiter.formats import windows_values as values
 from tidewaiter.log_source import WindowsRecord
-from tidewaiter.log_sources import windows_values as values
 from tidewaiter.schema.event import Event, EventKind
 
 _IDS = frozenset({1006, 1007, 1008, 1015, 1116, 1117})

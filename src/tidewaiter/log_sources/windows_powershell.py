@@ -10,15 +10,18 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tidewaiter.errors import DamagedError
+from tidewaiter.formats import windows_values as values
 from tidewaiter.log_source import WindowsRecord
-from tidewaiter.log_sources import windows_values as values
-from tidewaiter.log_sources.windows_script_parts import ScriptParts
 from tidewaiter.schema.event import Event, EventKind
 
 _MODERN = frozenset({4103, 4104})
 _CLASSIC = frozenset({400, 403, 600, 800})
 _HOSTS_KEPT = 10_000
 _LONGEST = 8 << 20
+_SCRIPTS_OPEN = 256
+_CHARACTERS_OPEN = 16 << 20
+_PARTS_OF_ONE = 10_000
 
 _CALL = re.compile(r"([^\s(\"]{3,40})\(([^()\r\n]{0,200})\): ?(?=\S)")
 _BOUND = re.compile(r'(?s)[^="]{1,40}="([^"\r\n]{0,200})"; ?[^="]{1,40}="(.*)"')
@@ -39,7 +42,7 @@ class Source:
     channels: Mapping[str, str] = {"windows powershell": "powershell"}
 
     def __init__(self) -> None:
-        self._scripts = ScriptParts()
+        self._scripts = _ScriptParts()
         self._hosts_seen: set[str] = set()
 
     @property
@@ -203,3 +206,81 @@ def _parameter(name: str, value: str) -> str:
 
 def _quoted(value: str) -> str:
     return value.replace("'", "''")
+
+
+class _Script:
+    def __init__(self, record: WindowsRecord, total: int) -> None:
+        self.record = record
+        self.total = total
+        self.parts: dict[int, str] = {}
+        self.characters = 0
+
+
+class _ScriptParts:
+    """Scripts whose parts are being gathered. What is given up to stay within bounds is told with its missing parts."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self._open: dict[tuple[str | None, str], _Script] = {}
+        self._characters = 0
+
+    def add(self, record: WindowsRecord) -> Iterable[Event]:
+        """The events that this part completes, or that had to be given up for it."""
+        data = record.data
+        number, total = values.number(data, "MessageNumber") or 1, values.number(data, "MessageTotal") or 1
+        text = data.get("ScriptBlockText")
+        if text is None:  # exports write an empty script as null
+            text = ""
+        if not isinstance(text, str) or not 1 <= number <= total:
+            raise DamagedError(record.log_file, f"record {record.record}", "script block without text or with a wrong number")
+        script_id = values.key(values.text(data, "ScriptBlockId")) or record.record
+        if total == 1:
+            if not text.strip():
+                return
+            yield _script(record, script_id, text)
+            return
+        self.held += 1
+        name = (record.computer, script_id)
+        script = self._open.get(name)
+        if script is None:
+            script = self._open[name] = _Script(record, min(total, _PARTS_OF_ONE))
+        if number not in script.parts and len(script.parts) < _PARTS_OF_ONE:
+            script.parts[number] = text
+            script.characters += len(text)
+            self._characters += len(text)
+        if len(script.parts) >= script.total:
+            yield self._closed(name)
+        while self._open and (len(self._open) > _SCRIPTS_OPEN or self._characters > _CHARACTERS_OPEN):
+            yield self._closed(next(iter(self._open)))
+
+    def finish(self) -> Iterator[Event]:
+        """What is still incomplete."""
+        while self._open:
+            yield self._closed(next(iter(self._open)))
+
+    def _closed(self, name: tuple[str | None, str]) -> Event:
+        script = self._open.pop(name)
+        self._characters -= script.characters
+        text = "".join(script.parts[number] for number in sorted(script.parts))
+        missing = [number for number in range(1, script.total + 1) if number not in script.parts]
+        return _script(script.record, name[1], text, missing)
+
+
+def _script(record: WindowsRecord, script_id: str, text: str, missing: list[int] | None = None) -> Event:
+    extra: dict[str, object] = {"script_block_id": script_id}
+    if missing:
+        extra["missing_parts"] = missing[:100]
+    return Event(
+        kind=EventKind.SCRIPT,
+        time=record.time,
+        log_source="windows_powershell",
+        log_file=record.log_file,
+        record=record.record,
+        host=record.computer,
+        user=record.user_id,
+        process_name="powershell",
+        pid=record.process_id,
+        file_path=values.text(record.data, "Path"),
+        content=text,
+        extra=extra,
+    )

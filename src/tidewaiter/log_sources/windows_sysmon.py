@@ -10,9 +10,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tidewaiter.formats import windows_values as values
 from tidewaiter.formats.windows_records import microseconds
 from tidewaiter.log_source import WindowsRecord
-from tidewaiter.log_sources import windows_values as values
 from tidewaiter.schema.event import Event, EventKind
 
 _PROVIDER = "microsoft-windows-sysmon"

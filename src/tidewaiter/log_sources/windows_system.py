@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from tidewaiter.formats import windows_values as values
 from tidewaiter.log_source import WindowsRecord
-from tidewaiter.log_sources import windows_values as values
 from tidewaiter.schema.event import Event, EventKind
 
 
