@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from tidewaiter.reading.bash_lexer import Lexer, Token, skip_quoted
+from tidewaiter.reading.bash_lexer import SHORT, Lexer, Token, skip_quoted
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 
 NESTING = 30
@@ -64,11 +64,16 @@ class Grammar:
         self._depth = 0
 
     def program(self) -> list[Node]:
-        """The commands of the whole text, or those before the place where the budget ran out."""
+        """The commands of the whole text, or of a long text those before the place where the budget ran out.
+
+        Raises BudgetExceeded for a short text.
+        """
         nodes: list[Node] = []
         try:
             self._list(frozenset(), nodes)
         except BudgetExceeded:
+            if len(self.text) <= SHORT:
+                raise
             self.complete = False
         return nodes
 

@@ -177,7 +177,7 @@ class Lexer:
         """All tokens of the text, in order. Comments and line continuations are left out.
 
         A long text may take half of the time that is left; the tokens found until then are returned, so that junk at the
-        end of a command does not hide its beginning.
+        end of a command does not hide its beginning. Raises BudgetExceeded for a short text.
         """
         budget, deadline = self._budget, self._budget.deadline
         if len(self.text) > SHORT:
@@ -186,6 +186,8 @@ class Lexer:
         try:
             self._run()
         except BudgetExceeded:
+            if len(self.text) <= SHORT:
+                raise
             self.complete = False
         finally:
             budget.deadline = deadline

@@ -214,6 +214,7 @@ HOSTILE = {
     "loops": "for a in 1 2 3 4 5 6 7 8 9; do " * 8 + "x;" + "done;" * 8,
     "functions": "".join(f"f{n}(){{ f{n + 1};f{n + 1};f{n + 1}; }};" for n in range(12)) + "f0",
     "megabyte": "x" * 1_000_000,
+    "backticks": "`a" * (SIZE // 2),
     "dollars": "$" * SIZE,
     "controls": "\x00\u202e\udcff curl \x1b" * 2_000,
 }
