@@ -19,7 +19,7 @@ import msgspec
 
 from tidewaiter.formats import evtx_chunks as chunks
 from tidewaiter.formats.evtx_chunks import Chunk
-from tidewaiter.formats.windows_records import NO_USE, Route, Routes, event_number, microseconds, named_values
+from tidewaiter.formats.windows_records import NO_USE, Found, Route, Routes, event_number, microseconds, named_values
 from tidewaiter.log_source import Opened, WindowsRecord
 from tidewaiter.schema.account import Account
 
@@ -29,6 +29,7 @@ GROUP = 8  # chunks decoded at a time: fewer starts of the decoder, and memory s
 _UNUSED = bytes(chunks.CHUNK_BYTES)
 _FILE_HEADER = "<8sQQQIHHHH"
 _ROUTES_KEPT = 4096
+_SIGN_OF_LIFE = 64  # chunks
 
 
 def recognise(head: bytes) -> str | None:
@@ -77,10 +78,12 @@ class EvtxRecords:
         self._templates: dict[bytes, bool] = {}
         self._by_prefix: dict[str, Route | None] = {}
 
-    def __iter__(self) -> Iterator[tuple[Route, WindowsRecord]]:
+    def __iter__(self) -> Iterator[Found]:
         """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
         group: list[Chunk] = []
-        for chunk in self._chunks():
+        for number, chunk in enumerate(self._chunks()):
+            if not number % _SIGN_OF_LIFE:
+                yield None
             thinned = self._thinned(chunk)
             if thinned is not None:
                 if thinned.records:

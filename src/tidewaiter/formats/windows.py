@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tidewaiter.errors import TidewaiterError, UnrecognisedError
 from tidewaiter.formats import evtx, windows_json
-from tidewaiter.formats.windows_records import Route, Routes
+from tidewaiter.formats.windows_records import Found, Route, Routes
 from tidewaiter.log_source import Opened, WindowsRecord, WindowsSource
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event
@@ -38,13 +38,17 @@ class WindowsReader:
         return recognise(head)
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
-        """Yield events in batches of at most 2000; count every record in `account` and say there what the input is.
+        """Yield events in batches of at most 2000, and empty ones now and then as a sign of life.
 
+        Counts every record in `account`, and says there what the input is.
         Raises UnrecognisedError where the content is none of ours, OSError where the file cannot be read.
         """
         batch: list[Event] = []
-        for route, record in self._records(opened, account):
-            made = self._events(route, record, account)
+        for found in self._records(opened, account):
+            if found is None:
+                yield []
+                continue
+            made = self._events(*found, account)
             if made:
                 batch.extend(made)
                 while len(batch) >= BATCH:
@@ -55,7 +59,7 @@ class WindowsReader:
         for start in range(0, len(batch), BATCH):
             yield _counted(batch[start : start + BATCH], account)
 
-    def _records(self, opened: Opened, account: Account) -> Iterable[tuple[Route, WindowsRecord]]:
+    def _records(self, opened: Opened, account: Account) -> Iterable[Found]:
         why = evtx.recognise(opened.head)
         if why:
             account.recognised_as, account.why = "EVTX", why

@@ -14,13 +14,14 @@ from typing import Any
 import msgspec
 
 from tidewaiter.formats import json_objects
-from tidewaiter.formats.windows_records import NO_USE, Route, Routes
+from tidewaiter.formats.windows_records import NO_USE, Found, Route, Routes
 from tidewaiter.formats.windows_shapes import Clock, Parts, parts_of
 from tidewaiter.log_source import Opened, WindowsRecord
 from tidewaiter.schema.account import Account
 
 OTHER_JSON = "JSON that is no Windows event"
 _SEEN_IN_HEAD = 50
+_SIGN_OF_LIFE = 20_000  # objects
 _ID_KEYS = (b'"EventID":', b'"event_id":', b'"EventCode":', b'"eventID":')
 _ID = re.compile(rb'\s*"?(\d{1,6})"?\s*[,}]')
 _HINT_ID = re.compile(rb'"(?:EventID|event_id|EventCode|EventRecordID)"\s*:')
@@ -70,14 +71,16 @@ class JsonRecords:
         self._clock = Clock()
         self._keys = list(_ID_KEYS)
 
-    def __iter__(self) -> Iterator[tuple[Route, WindowsRecord]]:
+    def __iter__(self) -> Iterator[Found]:
         """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
         text = json_objects.as_utf8(self._opened.head)
         layout = json_objects.layout_of(text) or json_objects.Layout.LINES
         skipped: dict[str, int] = {}
         word = "object" if layout is json_objects.Layout.ARRAY else "line"
         self._set_clock(text, layout)
-        for number, raw, problem in json_objects.objects(self._opened.path, self._opened.head, layout):
+        for turn, (number, raw, problem) in enumerate(json_objects.objects(self._opened.path, self._opened.head, layout)):
+            if not turn % _SIGN_OF_LIFE:
+                yield None
             if problem is not None:
                 self._account.damage_at(f"{word} {number}", problem)
             elif (reason := self._of_no_use(raw)) is not None:

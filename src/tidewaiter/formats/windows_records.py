@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from tidewaiter.log_source import WindowsSource
+from tidewaiter.log_source import WindowsRecord, WindowsSource
 
 NO_USE = "windows event of no use here"
 """Reason of records that no log source maps: their provider and event id say so."""
@@ -44,6 +44,10 @@ class Route(NamedTuple):
 
     source: WindowsSource
     pass_over: PassOver | None = None
+
+
+Found = tuple[Route, WindowsRecord] | None
+"""A wanted record; None is a sign of life between records that nobody wants."""
 
 
 class Routes:
