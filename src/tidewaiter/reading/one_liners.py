@@ -49,6 +49,9 @@ def read(language: str, code: str, budget: Budget) -> OneLiner:
     Never raises on any code: where a bound is hit, the reason is in `budget.limits` and what was found until then is returned.
     An unknown language gives an empty answer.
     """
+    began = time.process_time()
+    languages.load()  # read once for the whole program: not at the expense of this command
+    budget.deadline += time.process_time() - began
     if len(code) > CODE_AT_MOST:
         code = code[:CODE_AT_MOST]
         _limit(budget, f"only the first {CODE_AT_MOST} characters were read")

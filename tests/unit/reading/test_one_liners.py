@@ -218,3 +218,11 @@ def test_hostile_code_gets_a_bounded_answer(language: str, name: str) -> None:
 
 def test_an_unknown_language_gives_an_empty_answer() -> None:
     assert read("cobol", "DISPLAY 'http://192.0.2.1'") == OneLiner()
+
+
+def test_reading_the_language_files_is_not_charged_to_the_command() -> None:
+    languages.load.cache_clear()
+    budget = Budget(cpu_seconds=0.01)
+    result = one_liners.read("python", "import wget;wget.download('http://192.0.2.1/a')", budget)
+    assert not budget.limits
+    assert only(result).dest == "a"
