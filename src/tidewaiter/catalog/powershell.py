@@ -115,7 +115,10 @@ class PowerShell(_Table, frozen=True):
 
     def parameter(self, cmdlet: str, spelled: str) -> tuple[str, bool] | None:
         """The full name of a parameter (any unambiguous or first-listed prefix) and whether it takes a value."""
-        name = spelled.lower()
+        return _parameter(cmdlet, spelled.lower()[:64])
+
+    def find_parameter(self, cmdlet: str, name: str) -> tuple[str, bool] | None:
+        """What `parameter` remembers."""
         table = self.cmdlets.get(cmdlet)
         if table is not None:
             name = table.short.get(name, name)
@@ -137,6 +140,10 @@ class PowerShell(_Table, frozen=True):
 
     def canonical_type(self, name: str) -> str:
         """The full lower-case name of a type as scripts spell it; arrays end in "[]"."""
+        return _canonical_type(name[:200])
+
+    def find_type(self, name: str) -> str:
+        """What `canonical_type` remembers."""
         name = name.strip().lower().removeprefix("[").replace(" ", "")
         if name.endswith("]") and not name.endswith("[]"):
             name = name.removesuffix("]")
@@ -159,6 +166,16 @@ class PowerShell(_Table, frozen=True):
     def is_pure(self, type_name: str) -> bool:
         """Whether calls of the type's members only compute."""
         return type_name in self.types.pure.exact or type_name.startswith(self.types.pure.prefixes)
+
+
+@functools.lru_cache(4_096)
+def _parameter(cmdlet: str, name: str) -> tuple[str, bool] | None:
+    return load().find_parameter(cmdlet, name)
+
+
+@functools.lru_cache(4_096)
+def _canonical_type(name: str) -> str:
+    return load().find_type(name)
 
 
 @functools.cache

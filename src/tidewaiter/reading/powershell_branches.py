@@ -7,6 +7,7 @@ from tidewaiter.reading.powershell_nodes import (
     Array,
     Assign,
     Cast,
+    Chain,
     Command,
     Foreach,
     Function,
@@ -24,6 +25,7 @@ from tidewaiter.reading.powershell_nodes import (
     Variable,
 )
 from tidewaiter.reading.powershell_operators import binary, cast, unknown
+from tidewaiter.reading.powershell_rounds import Watch, alone, compiled, element_loop, is_element
 from tidewaiter.reading.powershell_values import (
     PLAIN,
     Blend,
@@ -165,11 +167,14 @@ class Statements(Cmdlets):
         found = self.run(node.before)
         if not node.first and node.condition is not None and self.holds(node) is False:
             return found
+        if self.element_loop(node):
+            return found
         acting = 0
         self.exact += 1
         outer, self.uncertain = self.uncertain, 0
+        watch, touched = Watch(self.budget), self.touched
+        self.touched = set()
         while True:
-            self.budget.spend()
             before = len(self.script.invocations)
             found.extend(self.run(node.body))
             acting += len(self.script.invocations) > before
@@ -177,12 +182,48 @@ class Statements(Cmdlets):
                 break
             self.leaving = ""
             self.run(node.step)
+            if watch.is_over():
+                self.cut_short(1 << 10)
+                self.forget()
+                break
             if endless(node.condition) or acting >= MOST_ACTING or self.holds(node) is not True:
                 break
         self.exact -= 1
+        self.touched |= touched
         self.uncertain = outer
         self.leaving = self.leaving if self.leaving == "return" else ""
         return found
+
+    def element_loop(self, node: Loop) -> bool:
+        """Run a loop that rewrites an array element by element; False where it is another loop or not all is known."""
+        shape = element_loop(node)
+        if shape is None:
+            return False
+        array, index, expression = shape
+        holder, start = self.variables.get(array.name), self.variables.get(index.name)
+        condition = alone((node.condition or [])[0])
+        if type(condition) is not Chain or type(holder) not in (bytes, list) or type(start) is not int or holder is None:
+            return False
+        stop = to_number(self.value(condition.rest[0][1]))
+        if stop is None or not 0 <= start <= stop <= len(holder):
+            return False
+        items = list(holder)
+
+        def other(inner: Node, _item: Value) -> Value:
+            self.variables[index.name] = place
+            return self.value(inner)
+
+        run = compiled(expression, is_element(array.name, index.name), other, self.budget)
+        watch = Watch(self.budget)
+        self.assign(array.name, items)
+        for place in range(start, int(stop)):
+            items[place] = run(items[place])
+            if watch.is_over():
+                self.cut_short(len(items))
+                self.variables[array.name] = Blend("$" + array.name, content_of(holder), opaque=True)
+                break
+        self.assign(index.name, int(stop))
+        return True
 
     def holds(self, node: Loop) -> bool | None:
         """Whether the loop goes on, where that is known."""

@@ -151,6 +151,8 @@ class Calls(Objects):
         while position < len(elements):
             element = elements[position]
             position += 1
+            if position & 15 == 0:
+                self.budget.spend()
             if type(element) is not Option:
                 self.bind_value(bound, cmdlet, element)
                 continue
@@ -318,7 +320,7 @@ class Calls(Objects):
         if type(element) is Splat:
             return [to_word(item) for item in to_list(self.lookup(element.name, "@" + element.name))]
         if type(element) is Array:
-            return [to_word([self.value(item) for item in element.items], ",")]
+            return [to_word(self.value(element), ",")]
         value = self.value(element)
         if type(value) is list:
             return [to_word(item) for item in value[:1_000]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from tidewaiter.reading.powershell_calls import Bound, Calls
-from tidewaiter.reading.powershell_nodes import Command, Literal, Node, Pipeline
+from tidewaiter.reading.powershell_nodes import Command, Literal, Node, Pipeline, Variable
 from tidewaiter.reading.powershell_operators import unknown
+from tidewaiter.reading.powershell_rounds import Watch, alone, compiled
 from tidewaiter.reading.powershell_text import whole, wildcard
 from tidewaiter.reading.powershell_values import (
     PLAIN,
@@ -43,8 +44,9 @@ class Cmdlets(Calls):
         found: list[Value] = []
         acting = idle = 0
         self.exact += 1
+        watch, touched = Watch(self.budget), self.touched
+        self.touched = set()
         for item in items:
-            self.budget.spend()
             before, learned, length = len(self.script.invocations), self.learned, len(found)
             found.extend(run(item))
             if self.learned == learned and not any(type(value) in PLAIN for value in found[length:]):
@@ -59,9 +61,20 @@ class Cmdlets(Calls):
             elif self.leaving in ("break", "return") or idle >= MOST_IDLE:
                 break
             self.leaving = ""
+            if watch.is_over():
+                self.cut_short(len(items))
+                self.forget()
+                break
         self.leaving = ""
         self.exact -= 1
+        self.touched |= touched
         return found
+
+    def forget(self) -> None:
+        """What a loop that was cut short has set is not known."""
+        for name in self.touched:
+            value = self.variables.get(name)
+            self.variables[name] = Blend("$" + name, content_of(value), opaque=True)
 
     def foreach_object(self, bound: Bound, piped: list[Value] | None, node: Command) -> list[Value] | None:
         """ForEach-Object: its blocks in place, or a member of every item."""
@@ -112,27 +125,32 @@ class Cmdlets(Calls):
             return [expression.value] * len(items)
         outer, self.source = self.source, closure.block.source if closure.block is not None else self.source
         variables, invocations = self.variables, self.script.invocations
+
+        def other(node: Node, item: Value) -> Value:
+            variables["_"] = item
+            return self.value(node)
+
+        run = compiled(expression, lambda node: type(node) is Variable and node.name in ("_", "psitem"), other, self.budget)
+        watch = Watch(self.budget)
         found: list[Value] = []
         acting = 0
-        for position, item in enumerate(items):
-            if position % 8 == 0:
-                self.budget.spend()
-            variables["_"] = item
+        for item in items:
             before = len(invocations)
-            value = self.value(expression)
+            value = run(item)
             found.extend(value if type(value) is list else () if value is None else (value,))
             if len(invocations) > before:
                 acting += 1
-                if acting >= MOST_ACTING:
-                    self.cut_short(len(items))
-                    break
+            if acting >= MOST_ACTING or watch.is_over():
+                self.cut_short(len(items))
+                found.append(Blend("...", content_of(items), opaque=True))
+                break
         self.source = outer
         return found
 
     def cut_short(self, rounds: int) -> None:
         """Say that not all rounds of a loop were read."""
-        if rounds > MOST_ACTING and "loop cut after 32 rounds" not in self.budget.limits:
-            self.budget.limits.append("loop cut after 32 rounds")
+        if rounds > MOST_ACTING and "loop cut short" not in self.budget.limits:
+            self.budget.limits.append("loop cut short")
 
     def item_member(self, item: Value, name: str, arguments: list[Value], node: Command) -> Value:
         """`% Name` and `% Method arguments`."""
@@ -367,10 +385,7 @@ def single_expression(blocks: list[Closure]) -> Node | None:
     block = blocks[0].block
     if len(blocks) != 1 or block is None or block.parameters or len(block.body) != 1:
         return None
-    statement = block.body[0]
-    if type(statement) is not Pipeline or len(statement.elements) != 1 or statement.redirects:
-        return None
-    return None if type(statement.elements[0]) is Command else statement.elements[0]
+    return alone(block.body[0]) if type(block.body[0]) is Pipeline else None
 
 
 BUILTINS: dict[str, Callable[[Cmdlets, Bound, list[Value] | None, Command], list[Value] | None]] = {

@@ -55,6 +55,7 @@ class CommandParser(ExpressionParser):
     def element(self, command: Command) -> bool:
         """Read one argument, option or redirection into the command; False at its end."""
         self.space()
+        self.watch()
         at = self.char()
         if at == "" or at in "\r\n;|)}":
             return False

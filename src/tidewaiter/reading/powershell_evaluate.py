@@ -38,7 +38,6 @@ from tidewaiter.reading.powershell_operators import binary, cast, join, match, s
 from tidewaiter.reading.powershell_statements import StatementParser
 from tidewaiter.reading.powershell_values import (
     Blend,
-    Char,
     Closure,
     Content,
     Instance,
@@ -164,7 +163,9 @@ class Evaluator(Statements):
         constants: list[str | None] = []
         content: Content = ()
         known, opaque = True, True
-        for part in node.parts:
+        for position, part in enumerate(node.parts):
+            if position & 63 == 63:
+                self.budget.spend(16)
             if isinstance(part, str):
                 texts.append(part)
                 constants.append(part)
@@ -294,6 +295,10 @@ class Evaluator(Statements):
         self.store(node.target, new)
         return old if node.after else new
 
+    def array(self, node: Array) -> Value:
+        """`a, b, c`."""
+        return [self.value(item) for item in node.items] if node.constants is None else list(node.constants)
+
     def subscript(self, node: Index) -> Value:
         """`target[index]`."""
         return self.named(self.index(self.value(node.target), self.value(node.index)), node)
@@ -329,9 +334,8 @@ EXPRESSIONS: dict[type, Callable[[Evaluator, Any], Value]] = {
     Increment: Evaluator.increment,
     Index: Evaluator.subscript,
     Member: Evaluator.member,
-    Array: lambda self, node: [self.value(item) for item in node.items],
+    Array: Evaluator.array,
     Block: lambda _, node: Closure(node),
     Type: lambda self, node: TypeRef(self.knowledge.canonical_type(node.name)),
     Splat: lambda self, node: self.lookup(node.name, "@" + node.name),
-    Char: lambda _, node: node,
 }

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 
+from tidewaiter.reading.budget import Budget
 from tidewaiter.reading.powershell_nodes import (
     Array,
     Block,
     Cast,
     Chain,
+    Char,
     Group,
     Hash,
     Increment,
@@ -26,6 +28,12 @@ from tidewaiter.reading.powershell_scanner import Scanner
 WORD_OPERATOR = re.compile(r"-([A-Za-z]+)")
 TYPE = re.compile(r"\[\s*([A-Za-z_][\w.+]*(?:`\d+)?)\s*((?:\[[\w.,\s`]*(?:\[[\w.,\s`]*\][\w.,\s`]*)*\]\s*)*)\]")
 MEMBER_NAME = re.compile(r"(?:`?[A-Za-z0-9_])+")
+CODE = r"\[char\][ \t]*(0x[0-9a-f]{1,5}|\d{1,6})(?![\w.])"
+CHARACTER = re.compile(CODE, re.IGNORECASE)
+ADDED = re.compile(r"[ \t]*\+\s*(?:'((?:[^']|'')*)'|" + CODE + r")(?=[ \t]*(?:[+);|}\r\n]|\Z))", re.IGNORECASE)
+CONSTANT = r"(?:0x[0-9a-f]{1,12}|\d{1,12}|'(?:[^']|'')*')(?![\w.\[(:'])"
+CONSTANTS = re.compile(r"(?:[ \t]*,\s*" + CONSTANT + ")+", re.IGNORECASE)
+ONE_CONSTANT = re.compile(r"(0x[0-9a-f]+)|(\d+)|'((?:[^']|'')*)'", re.IGNORECASE)
 SPLAT = re.compile(r"@([A-Za-z_]\w*)")
 KEY = re.compile(r"[A-Za-z_0-9][\w.-]*")
 PARAM = re.compile(r"param\s*\(", re.IGNORECASE)
@@ -38,8 +46,18 @@ COMMA = 8
 PREFIXES = ("not", "bnot", "join", "split", "csplit", "isplit")
 
 
+def code_point(text: str) -> str:
+    """The character of a decimal or 0x code; empty past the last one."""
+    code = int(text, 16 if text[:2].lower() == "0x" else 10)
+    return chr(code) if code < 0x110000 else ""
+
+
 class ExpressionParser(Scanner):
     """The expression mode."""
+
+    def __init__(self, text: str, budget: Budget) -> None:
+        super().__init__(text, budget)
+        self.seen = ("", 0, 0)
 
     def statement(self) -> Node | None:
         """One statement or pipeline at the position."""
@@ -48,15 +66,18 @@ class ExpressionParser(Scanner):
     def expression(self, lowest: int = 1, *, comma: bool = True) -> Node:
         """Operands and operators of at least this precedence; without `comma` a comma ends it (method arguments)."""
         self.enter()
+        self.watch()
         left = self.unary()
         while True:
             operator, precedence, end = self.operator()
             if precedence < lowest or (precedence == COMMA and not comma):
                 break
+            if operator == "+" and type(left) is Literal and type(left.value) in (str, Char) and self.constant_sum(left):
+                continue
             self.pos = end
             self.lines()
             if precedence == COMMA:
-                left = self.array(left)
+                left = self.constant_array(left, end) or self.array(left)
                 continue
             right = self.expression(precedence + 1, comma=comma)
             if type(left) is Chain and left.precedence == precedence:
@@ -66,6 +87,32 @@ class ExpressionParser(Scanner):
                 left = Chain(left.start, self.pos, precedence, left, [(operator, right)])
         self.depth -= 1
         return left
+
+    def constant_sum(self, left: Literal) -> bool:
+        """Append the constant strings that are added to one; False where the next operand is something else."""
+        parts = [str(left.value)]
+        while match := ADDED.match(self.text, self.pos):
+            parts.append(code_point(match[2]) if match[2] else match[1].replace("''", "'"))
+            self.pos = match.end()
+            self.watch()
+        if len(parts) == 1:
+            return False
+        left.value, left.end = "".join(parts), self.pos
+        return True
+
+    def constant_array(self, first: Node, comma: int) -> Array | None:
+        """An array of numbers and plain strings only; None where it holds anything else."""
+        match = CONSTANTS.match(self.text, comma - 1)
+        if match is None or type(first) is not Literal:
+            return None
+        before, self.pos = self.pos, match.end()
+        if self.operator()[1] >= COMMA or self.char() in ("..", ","):
+            self.pos = before
+            return None
+        values: list[object] = [first.value]
+        for number, digits, text in ONE_CONSTANT.findall(match[0]):
+            values.append(int(number, 16) if number else int(digits) if digits else text.replace("''", "'"))
+        return Array(first.start, match.end(), [], values)
 
     def array(self, first: Node) -> Array:
         """`first, ...` with the position after the first comma."""
@@ -80,7 +127,15 @@ class ExpressionParser(Scanner):
 
     def operator(self) -> tuple[str, int, int]:
         """The binary operator ahead: its name, precedence (0: none) and end. Nothing is consumed but blanks."""
+        if self.pos == self.seen_at:
+            return self.seen
         self.space()
+        self.seen = self.operator_here()
+        self.seen_at = self.pos
+        return self.seen
+
+    def operator_here(self) -> tuple[str, int, int]:
+        """The binary operator at the position."""
         text, pos = self.text, self.pos
         at = self.char()
         if at == "-":
@@ -132,6 +187,10 @@ class ExpressionParser(Scanner):
 
     def bracketed(self, start: int) -> Node | None:
         """A type literal, its static member, or a cast."""
+        character = CHARACTER.match(self.text, start)
+        if character is not None and (text := code_point(character[1])):
+            self.pos = character.end()
+            return Literal(start, self.pos, Char(text))
         match = TYPE.match(self.text, start)
         if match is None:
             return self.odd_cast(start)

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 
+class Char(str):
+    """A [char]: converts to a number by its code."""
+
+    __slots__ = ()
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """Any part of a script; `start` and `end` cut its spelling out of the text."""
@@ -108,9 +114,10 @@ class Chain(Node):
 
 @dataclass(slots=True, eq=False)
 class Array(Node):
-    """`a, b, c`."""
+    """`a, b, c`. Runs of constants, which decoders hold by the thousand, are in `constants` (`items` is empty then)."""
 
     items: list[Node]
+    constants: list[object] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -81,7 +81,7 @@ def add(left: Value, right: Value, budget: Budget) -> Value:
         return left + right
     if kind is list or (kind is bytes and type(right) in (list, bytes)):
         items = to_list(left) + to_list(right)
-        budget.grow(len(items) - len(left) if kind is list else len(items))
+        budget.grow(4 * (len(items) - len(left)) if kind is list else len(items))
         return items
     if left is None:
         return right

@@ -8,6 +8,7 @@ scripts are made of. The reading is lenient: what is not closed is closed at the
 from __future__ import annotations
 
 import re
+import time
 
 from tidewaiter.reading.budget import Budget
 from tidewaiter.reading.powershell_nodes import Expand, Literal, Node, Variable
@@ -31,11 +32,16 @@ TICKS = {"0": "\0", "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": 
 SIZES = {"kb": 10, "mb": 20, "gb": 30, "tb": 40, "pb": 50}
 KEPT_SCOPES = ("env", "variable", "function", "alias")
 DEEPEST = 60
+PARSING_SHARE = 0.6
 STOP = " \t\r\n;|)},"
 
 
 class TooDeepError(Exception):
     """Nesting beyond what is read; the statement around it is skipped."""
+
+
+class TooSlowError(Exception):
+    """Parsing used up its share of the time; what was parsed is evaluated."""
 
 
 class Scanner:
@@ -48,10 +54,21 @@ class Scanner:
         self.budget = budget
         self.depth = 0
         self.incomplete = False
+        self.watched = 0
+        self.seen_at = -1
+        """Where the operator ahead was looked up last: outer precedences ask for the same one again."""
+        now = time.process_time()
+        self.deadline = now + max(0.0, budget.deadline - now) * PARSING_SHARE
 
     def statements(self, close: str) -> list[Node]:
         """Statements up to the closing character, which is consumed."""
         raise NotImplementedError
+
+    def watch(self) -> None:
+        """Called for every piece of text; raises TooSlowError when parsing has used up its share of the time."""
+        self.watched += 1
+        if self.watched & 127 == 0 and time.process_time() > self.deadline:
+            raise TooSlowError
 
     def enter(self) -> None:
         """One level deeper; raises TooDeepError past the bound."""
@@ -121,6 +138,7 @@ class Scanner:
                 parts.append(match[0])
                 self.pos = match.end()
             at = self.char()
+            self.watch()
             if at == "":
                 self.incomplete = True
                 break
@@ -190,7 +208,7 @@ class Scanner:
     def inner_string(self, inner: str) -> Node:
         """The inside of an expanding here-string, where quotes stand for themselves."""
         outer = (self.text, self.pos, self.end)
-        self.text, self.pos = inner, 0
+        self.text, self.pos, self.seen_at = inner, 0, -1
         self.end = len(inner)
         parts: list[str | Node] = []
         try:
@@ -205,6 +223,7 @@ class Scanner:
                     parts.append(self.dollar())
         finally:
             self.text, self.pos, self.end = outer
+            self.seen_at = -1
         return self.expanded(self.pos, parts, bare=False)
 
     # variables, numbers, words ----------------------------------------------------------------------------------------------
@@ -254,6 +273,7 @@ class Scanner:
                 self.pos = match.end()
                 continue
             at = text[self.pos]
+            self.watch()
             if at == "`" and not text.startswith(("`\n", "`\r\n"), self.pos):
                 parts.append(self.tick(bare=True))
             elif at == "'":

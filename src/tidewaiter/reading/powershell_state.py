@@ -11,6 +11,7 @@ from tidewaiter.reading.powershell_nodes import Block, Node
 from tidewaiter.reading.powershell_values import Blend, Closure, Content, Instance, Value, content_of, to_text
 
 MOST_INVOCATIONS = 1_000
+MOST_ELEMENTS = 1_000
 SPELLED_KEPT = 2_000
 CONSTANTS: dict[str, Value] = {"true": True, "false": False, "null": None}
 
@@ -35,6 +36,8 @@ class State:
         """Above 0 inside branches that may not be taken; `break` and `return` there do not end the reading."""
         self.learned = 0
         """Counts known values that were stored: a loop that learns nothing is not read to its end."""
+        self.touched: set[str] = set()
+        """Variables that the innermost loop has set."""
         self.leaving = ""
         self.calls = 0
 
@@ -133,6 +136,7 @@ class State:
         if name in CONSTANTS:
             return
         self.variables[name] = value
+        self.touched.add(name)
 
     def final_words(self) -> dict[str, Word]:
         """The variables as words, for a later text that uses them."""
@@ -140,5 +144,6 @@ class State:
         for name, value in list(self.variables.items())[:200]:
             if name not in ("_", "args", "input", "matches"):
                 known = type(value) in (str, int, float)
-                words[name] = Word(to_text(value)[:100_000], content_of(value), known)
+                large = type(value) in (list, bytes) and len(value) > MOST_ELEMENTS
+                words[name] = Word("" if large else to_text(value)[:100_000], content_of(value), known)
         return words

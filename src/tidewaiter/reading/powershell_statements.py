@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from tidewaiter.reading.budget import BudgetExceeded
 from tidewaiter.reading.powershell_commands import REDIRECT, CommandParser
 from tidewaiter.reading.powershell_nodes import (
     Array,
@@ -27,7 +28,7 @@ from tidewaiter.reading.powershell_nodes import (
     Try,
     Variable,
 )
-from tidewaiter.reading.powershell_scanner import TooDeepError
+from tidewaiter.reading.powershell_scanner import TooDeepError, TooSlowError
 
 WORD = re.compile(r"[A-Za-z]+(?![\w\-.:\\/`=])")
 ASSIGNMENT = re.compile(r"(\+|-|\*|/|%|\?\?)?=(?!=)")
@@ -46,23 +47,35 @@ class StatementParser(CommandParser):
     """Whole scripts."""
 
     def script(self) -> list[Node]:
-        """All statements of the text."""
-        self.lines()
-        self.param_block()
-        return self.statements("")
+        """All statements of the text, or those before the bound that was hit."""
+        found: list[Node] = []
+        try:
+            self.lines()
+            self.param_block()
+            self.fill("", found)
+        except (TooSlowError, BudgetExceeded):
+            self.incomplete = True
+            if "too much time" not in self.budget.limits:
+                self.budget.limits.append("too much time")
+        return found
 
     def statements(self, close: str) -> list[Node]:
         """Statements up to the closing character (consumed) or, without one, to the end of the text."""
         found: list[Node] = []
+        self.fill(close, found)
+        return found
+
+    def fill(self, close: str, found: list[Node]) -> None:
+        """Read statements into a list."""
         while True:
             self.lines()
             at = self.char()
             if at == "":
                 self.incomplete |= close != ""
-                return found
+                return
             if at == close:
                 self.pos += 1
-                return found
+                return
             if at in ";|" or self.text.startswith("&&", self.pos):
                 self.incomplete |= at == "|" and not self.text.startswith("||", self.pos)
                 self.pos += 1 if at == ";" else 2
@@ -70,7 +83,7 @@ class StatementParser(CommandParser):
             if at in ")}]":
                 self.incomplete = True
                 if close and at in ")}":
-                    return found  # closed by another bracket: leave it to the outer one
+                    return  # closed by another bracket: leave it to the outer one
                 self.pos += 1
                 continue
             before, depth = self.pos, self.depth

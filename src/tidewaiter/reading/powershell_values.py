@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from tidewaiter.reading.invocation import Invocation, Word
 from tidewaiter.reading.powershell_nodes import Block
+from tidewaiter.reading.powershell_nodes import Char as Char
 
 Value: TypeAlias = Any
 Content: TypeAlias = tuple[Invocation, ...]
@@ -20,12 +21,6 @@ MOST_PARTS = 5_000
 """Compound values that are looked through for content."""
 MOST_SHOWN = 256
 """Numbers of an array that an argument spells out."""
-
-
-class Char(str):
-    """A [char]: converts to a number by its code."""
-
-    __slots__ = ()
 
 
 @dataclass(slots=True, eq=False)

