@@ -42,7 +42,7 @@ class Analytic:
         hiding = [step.what for step in reading.steps if step.what not in ("mapped drive",)]
         seen = 0
         for action in reading.actions:
-            if action.kind not in _WANTED:
+            if action.kind not in _WANTED and not _undecided(event, action):
                 continue
             seen += 1
             if seen > MAX_ACTIONS:
@@ -64,6 +64,11 @@ class Analytic:
                 reasons=reasons,
                 note=", ".join(dict.fromkeys(hiding))[:120],
             )
+
+
+def _undecided(event: Event, action: Action) -> bool:
+    """A fetch to standard output by one process: the shell around it may have redirected or piped it."""
+    return event.kind is EventKind.PROCESS_START and action.kind is ActionKind.BENIGN and action.in_memory
 
 
 def _text(event: Event) -> str | None:

@@ -39,7 +39,9 @@ def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed
         for one in claimed:
             _landed(fold, one, event, blocked)
         return
-    if process is not None and process.unpacks is not None:
+    if process is not None and process.program in fold.roles.web_workers and _compiled(fold, event, path):
+        return
+    if process is not None and process.unpacks is not None and not process.unpacks.released:
         fold.know(process.unpacks, event.file_path)
         process.unpacks.see(None, event, f"unpacked or copied to {event.file_path}")
         return
@@ -51,6 +53,18 @@ def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed
                 return
     if process is not None and process.program in fold.roles.agents:
         _agent_wrote(fold, event, path, blocked)
+
+
+def _compiled(fold: HostFold, event: Event, path: str) -> bool:
+    """ASP.NET writes PAGE.HASH.compiled when a page is first requested: the page ran."""
+    base = path.rsplit("/", 1)[-1]
+    if not base.endswith(".compiled"):
+        return False
+    for known, drafts in fold.by_base.items():
+        if known and base.startswith(known + ".") and drafts[-1].landed is not None:
+            _ran(drafts[-1], event, f"compiled by the web server: {event.file_path}")
+            return True
+    return False
 
 
 def _same_program_again(draft: Draft, event: Event, process: Process | None) -> bool:
@@ -78,9 +92,10 @@ def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, b
     if child and runner and draft.action.runs and paths.base_key(path) not in names:
         return False  # what a fetched script writes is its doing, not the fetched file
     if spelled and not draft.in_place:
-        inside = path.startswith(paths.path_key(paths.resolve(spelled, cwd)) + "/")
-        if inside or _temporary_name(path, paths.base_key(spelled)):
-            _landed(fold, draft, event, blocked, final=inside)
+        folder = paths.folder_seen(spelled, event.file_path, cwd)
+        if folder is not None or _temporary_name(path, paths.base_key(spelled)):
+            _landed(fold, draft, event, blocked, final=False)
+            draft.landed = folder or draft.landed
             return True
         return False
     if spelled or draft.action.kind is ActionKind.LATERAL:
@@ -158,7 +173,11 @@ def _landed(fold: HostFold, draft: Draft, event: Event, blocked: bool, final: bo
 def renamed(fold: HostFold, event: Event, process: Process | None) -> None:
     """The content is known under the new name too; the asking process's own rename gives the real destination."""
     draft = fold.by_path.get(paths.path_key(event.file_old_path))
+    if draft is not None and roles.any_part(paths.path_key(event.file_path), fold.roles.own_files):
+        return
     if draft is None:
+        if roles.any_part(paths.path_key(event.file_path), fold.roles.own_files):
+            return
         if process is not None and (process.drafts or any(owner.drafts for owner in process.lineage(3))):
             file_appeared(fold, event, process, [])
         return
@@ -207,7 +226,7 @@ def find_file(fold: HostFold, spelled: str, cwd: str | None) -> Draft | None:
 def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]) -> None:
     """A program started: is it, or does it run, unpack or copy, something that was brought in?"""
     image = paths.path_key(event.process_path)
-    draft = fold.by_path.get(image) or _from_opened_archive(fold, image) or fold.by_hash.get(event.sha256 or "")
+    draft = fold.by_path.get(image) or _by_tail(fold, image) or _from_opened_archive(fold, image) or _by_hash(fold, event)
     if draft is not None and draft not in claimed:
         _ran(draft, event, f"started {event.process_path}")
     _child_of_loader(process, event)
@@ -250,6 +269,20 @@ def _remember_copy(fold: HostFold, draft: Draft, program: str, arguments: list[s
     target = arguments[-1]
     if not target.startswith("-"):
         fold.know(draft, paths.resolve(target, cwd))
+
+
+def _by_tail(fold: HostFold, image: str) -> Draft | None:
+    """A path that was seen relative to a folder that no log names (`tar -C`) is the end of the image's."""
+    for draft in reversed(fold.by_base.get(image.rsplit("/", 1)[-1], [])):
+        if any("/" in path and path[0] != "/" and path[1:2] != ":" and image.endswith("/" + path) for path in draft.paths):
+            return draft
+    return None
+
+
+def _by_hash(fold: HostFold, event: Event) -> Draft | None:
+    """The same content under a path that no log tied to it; not where that path has a transfer of its own."""
+    draft = fold.by_hash.get(event.sha256 or "")
+    return draft if draft is not None and draft.landed is not None and draft.outcome != "blocked" else None
 
 
 def _from_opened_archive(fold: HostFold, image: str) -> Draft | None:

@@ -10,6 +10,7 @@ from tidewaiter.catalog.roles import program_name
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import paths
+from tidewaiter.reading.flow import RUN_LATER
 from tidewaiter.schema.action import Action, ActionKind
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.finding import Finding
@@ -33,6 +34,8 @@ HISTORY_WINDOW = 20 * SECOND
 SAME_FILE_WINDOW = 30 * SECOND
 
 _JOINABLE_LATE = frozenset({EventKind.JOB, EventKind.FILE_STREAM, EventKind.DOWNLOAD})
+_REPEATED = frozenset({EventKind.SCRIPT, EventKind.SCRIPT_CALL, EventKind.MALWARE_DETECTED})
+"""Records that come several times for one act."""
 
 
 def claim(fold: HostFold, event: Event, finding: Finding, process: Process | None) -> Draft:
@@ -56,6 +59,8 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
         draft.see(finding.stage, event, summary(event))
         known = draft.process
         _strengthen(draft, action, process, finding)
+        if {kind for _, kind in draft.sources} - {"shell_command"} == {event.kind.value}:
+            draft.time = event.time  # a history notes only the second
         if draft.process is not known:
             _look_back(fold, draft, draft.process)
     if process is not None and draft not in process.drafts:
@@ -63,7 +68,7 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
     _fill(draft, event, finding, action)
     if action.dest:
         fold.know(draft, paths.resolve(action.dest, event.cwd or (process.cwd if process else None)))
-    if action.runs and draft.outcome not in ("blocked", "failed"):
+    if (action.runs or RUN_LATER in action.notes) and draft.outcome not in ("blocked", "failed"):
         draft.see("run", event, summary(event))
     return draft
 
@@ -142,7 +147,7 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
     if event.kind in _JOINABLE_LATE or kinds & {"job", "file_stream"}:
         return distance <= JOB_WINDOW
     if (event.log_source, event.kind.value) in draft.sources:
-        return event.kind in (EventKind.SCRIPT, EventKind.SCRIPT_CALL) and distance <= 20 * SECOND
+        return event.kind in _REPEATED and distance <= HISTORY_WINDOW
     return distance <= SENSOR_WINDOW
 
 

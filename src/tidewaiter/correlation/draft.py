@@ -47,6 +47,7 @@ class Draft:
     outcome: str | None = None
     protocol: str | None = None
     last: int = 0
+    released: bool = False  # given up: nothing may change it any more
     steps: int = 0  # unfolding steps that the reader needed
     notes: set[str] = field(default_factory=set)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog import roles
-from tidewaiter.correlation import after, claims
+from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import RECENT, Process, Processes
 from tidewaiter.reading import paths
@@ -51,13 +51,22 @@ class HostFold:
 
     # ---------------------------------------------------------------- interface
     def step(self, rows: Sequence[tuple[Event, Sequence[Finding]]], watermark: int) -> list[Draft]:
-        """Take rows in time order; give up the transfers that no event after `watermark` can change."""
+        """Take rows in time order; give up the transfers that no event after `watermark` can change.
+
+        What is given up depends on the times alone, not on where the rows are cut: at every full SWEEP of log time.
+        """
+        done: list[Draft] = []
         for event, findings in rows:
+            if event.time // SWEEP > self._swept:
+                done += self._sweep(event.time)
             self._take(event, findings)
-        if watermark - self._swept < SWEEP:
-            return []
-        self._swept = watermark
-        return self._release(watermark - LIFETIME)
+        if watermark // SWEEP > self._swept:
+            done += self._sweep(watermark)
+        return done
+
+    def _sweep(self, now: int) -> list[Draft]:
+        self._swept = now // SWEEP
+        return self._release(self._swept * SWEEP - LIFETIME)
 
     def finish(self) -> list[Draft]:
         """Give up everything that is left."""
@@ -68,6 +77,8 @@ class HostFold:
         if not done:
             return []
         gone = set(map(id, done))
+        for draft in done:
+            draft.released = True
         self.drafts = [draft for draft in self.drafts if id(draft) not in gone]
         self.by_path = {path: draft for path, draft in self.by_path.items() if id(draft) not in gone}
         self.by_hash = {value: draft for value, draft in self.by_hash.items() if id(draft) not in gone}
@@ -93,6 +104,8 @@ class HostFold:
                 claimed.append(claims.claim(self, event, finding, process))
             elif action.kind is ActionKind.UPLOAD:
                 after.sent(self, event, action, process)
+            elif action.kind is ActionKind.BENIGN:
+                pending.offer(self, event, finding, process)
         handler = _HANDLERS.get(event.kind)
         if handler is not None:
             handler(self, event, process, claimed)
@@ -114,6 +127,7 @@ class HostFold:
         """A program started: it may run, unpack, copy or check what landed, or be the child of a loader."""
         if process is not None:
             after.started(self, event, process, claimed)
+            pending.shell_started(self, event, process)
 
     def on_typed(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """A typed line: it may run what an earlier one fetched."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.schema.event import Event, EventKind
+
+if TYPE_CHECKING:
+    from tidewaiter.correlation.pending import Waiting
 
 KEPT = 40_000
 """Processes remembered per host; the oldest are evicted and counted."""
@@ -35,6 +39,8 @@ class Process:
     files: list[Event] = field(default_factory=list)
     connections: list[Event] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
+    waiting: list[Waiting] = field(default_factory=list)  # its children's fetches whose use is not known yet
+    idle: list[Event] = field(default_factory=list)  # its children that are interpreters without a script
     unpacks: Draft | None = None  # it unpacks or copies the file of this transfer
     start_event: Event | None = None
 
@@ -72,6 +78,7 @@ class Processes:
         if found is None:
             found = Process(event.pid, event.process_key, event.process_path, event.process_name, started=event.time)
             found.user = event.user
+            found.parent = self._find(event.parent_key, event.parent_pid)  # a fork that never executed a program of its own
             self._keep(found)
         if found.path is None:
             found.path = event.process_path

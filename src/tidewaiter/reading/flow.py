@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tidewaiter.catalog import roles
+from tidewaiter.catalog.roles import program_name
 from tidewaiter.catalog.utilities import Sink
 from tidewaiter.reading import forms, locations, sessions
+from tidewaiter.reading.invocation import Invocation
 from tidewaiter.schema.action import Action, ActionKind
 
+RUN_LATER = "the same text runs the file afterwards"
 _NULL = re.compile(r"^(?:/dev/null|nul:?|\$null|/dev/(?:stderr|tty|stdout)|&\d)$", re.I)
 
 
@@ -31,6 +35,7 @@ class Fetch:
     notes: list[str] = field(default_factory=list)
     decoded: bool = True  # False: ingress only once a decoder has taken it
     kind: ActionKind = ActionKind.INGRESS
+    later: bool = False  # the same text runs the file afterwards
 
     def land(self, path: str) -> None:
         """The content is written to a path."""
@@ -76,7 +81,7 @@ def apply_sink(sink: Sink, view: forms.View, fetches: Iterable[Fetch]) -> list[F
 
 def session_fetch(item: sessions.Item, utility: str) -> Fetch:
     """A file that a session gets."""
-    return Fetch(utility, "session", [item.source], dest=item.dest, open=item.dest is None)
+    return Fetch(utility, "session", [item.source], dest=item.dest, open=item.printed)
 
 
 def session_action(item: sessions.Item, utility: str) -> Action:
@@ -107,8 +112,22 @@ def conclude(fetch: Fetch) -> Action:
         urls=tuple(fetch.sources),
         dest=fetch.dest,
         runs=fetch.runs and kind is not ActionKind.BENIGN,
-        in_memory=fetch.dest is None and kind is ActionKind.INGRESS and (fetch.runs or fetch.open),
+        in_memory=fetch.dest is None and not fetch.discarded and not local and (fetch.runs or fetch.open),
         confidence=fetch.confidence,
         techniques=fetch.techniques,
-        notes=tuple(fetch.notes),
+        notes=(*fetch.notes, RUN_LATER) if fetch.later else tuple(fetch.notes),
     )
+
+
+def mark_run_later(fetches: Sequence[Fetch], invocation: Invocation) -> None:
+    """A file that this text fetched before is started now, or given to a program that runs it."""
+    landed = {fetch.dest.lower(): fetch for fetch in fetches if fetch.dest and fetch.taken}
+    if not landed:
+        return
+    words = [invocation.program]
+    if program_name(invocation.program) in roles.load().runners:
+        words += [part for text in invocation.args[:12] for part in (text, *text.split(","))]
+    for word in words:
+        fetch = landed.get(re.sub(r"^\.[\\/]", "", word.lower()))
+        if fetch is not None:
+            fetch.later = True

@@ -12,14 +12,16 @@ from tidewaiter.catalog.utilities import Code, Utility, Wrap
 from tidewaiter.reading import argv as grammar
 from tidewaiter.reading import forms, languages, locations
 from tidewaiter.reading.budget import Budget, BudgetExceeded
-from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null, session_action, session_fetch
+from tidewaiter.reading.effects import action_of, fetches_of
+from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null, mark_run_later, session_action, session_fetch
 from tidewaiter.reading.invocation import Invocation, Script, Word
 from tidewaiter.reading.recall import Recall, program_name, shown_name
-from tidewaiter.reading.wrapping import inner_commands
+from tidewaiter.reading.wrapping import inner_commands, known_output
 from tidewaiter.schema.action import Action, ActionKind
 
 _DEV_SOCKET = re.compile(r"^/dev/(?:tcp|udp)/([^/\s]+)/(\d+|\S+)$")
 _SENDS = frozenset({"cat", "tar", "gzip", "bzip2", "xz", "zip", "dd", "base64", "openssl", "cpio", "pg_dump", "mysqldump"})
+_CRON_TABLE = re.compile(r"^/etc/(?:crontab$|cron\.d/)|^/var/spool/cron/")
 _ECHO = frozenset({"echo", "printf", "write-output", "cat"})
 
 
@@ -32,6 +34,7 @@ class Follower:
         self.recall = Recall(platform, budget, original_name)
         self.actions: list[Action] = []
         self.fetches: list[Fetch] = []
+        self.shell = "bash"  # the Unix shell that reads the text, as started
         self.carriers: list[str] = []  # names of the programs inside which this one runs: busybox, kubectl
 
     # ------------------------------------------------------------------ texts
@@ -86,9 +89,10 @@ class Follower:
     def _finish(self, left: list[Fetch]) -> None:
         del left  # what is still open stays open: `conclude` calls it an API call or a cradle
 
-    def _crontab(self, text: str) -> list[Fetch]:
+    def _crontab(self, text: str, *, user: bool = False) -> list[Fetch]:
+        """Lines of a table of timed commands; those of the system name a user before the command."""
         for line in text.splitlines()[:500]:
-            entry = re.match(r"^\s*(?:@\w+|(?:[\d*/,\-A-Za-z]+\s+){5})(.+)$", line)
+            entry = re.match(r"^\s*(?:@\w+\s+|(?:[\d*/,\-A-Za-z]+\s+){5})" + (r"[\w-]+\s+" if user else "") + r"(.+)$", line)
             if entry:
                 self.read_text(entry[1], "bash")
         return []
@@ -135,7 +139,9 @@ class Follower:
         match = _DEV_SOCKET.match(invocation.stdin_file.text) if invocation.stdin_file is not None else None
         if match is None:
             return []
-        fetch = Fetch(self._shown("bash"), "dev_tcp", [f"{match[1]}:{match[2]}"], open=True)
+        if invocation.stdout is not None and _DEV_SOCKET.match(invocation.stdout.text):
+            return []  # both ways: a shell for the other side, not a transfer
+        fetch = Fetch(self._shown(self.shell), "dev_tcp", [f"{match[1]}:{match[2]}"], open=True)
         self.fetches.append(fetch)
         return [fetch]
 
@@ -147,6 +153,7 @@ class Follower:
         if first:  # the fetched text itself is the command
             for fetch in first:
                 fetch.run()
+        mark_run_later(self.fetches, invocation)
         utility = self.recall.find(invocation)
         if utility is None:
             return self._unknown(invocation, incoming + every)
@@ -156,7 +163,7 @@ class Follower:
         view = forms.View(utility, parsed, invocation)
         out: list[Fetch] = []
         coded = session = False
-        with self._carried(utility):
+        with self._carried(utility, program_name(invocation.program)):
             for wrap in utility.wrap:
                 if view.all_hold(wrap.when):
                     inner = self._wrap(wrap, view, utility, incoming, contents)
@@ -178,19 +185,27 @@ class Follower:
         return out
 
     @contextmanager
-    def _carried(self, utility: Utility) -> Iterator[None]:
+    def _carried(self, utility: Utility, name: str) -> Iterator[None]:
         """What a carrier starts is shown behind the carrier's name."""
         if utility.carrier:
             self.carriers.append(shown_name(utility))
-        before = len(self.actions)
+        before, shell = len(self.actions), self.shell
+        if utility.name == "bash" and name in ("zsh", "ksh"):
+            self.shell = name
         try:
             yield
         finally:
+            self.shell = shell
             if utility.carrier:
-                name = self.carriers.pop()
+                carrier = self.carriers.pop()
                 for number, action in enumerate(self.actions[before:], before):
-                    if name not in action.utility.split():
-                        self.actions[number] = msgspec.structs.replace(action, utility=f"{name} {action.utility}")
+                    if carrier not in action.utility.split():
+                        self.actions[number] = msgspec.structs.replace(action, utility=f"{carrier} {action.utility}")
+            if utility.own_names and utility.code:
+                own = shown_name(utility, name)
+                for number, action in enumerate(self.actions[before:], before):
+                    if action.utility == utility.name:
+                        self.actions[number] = msgspec.structs.replace(action, utility=own)
 
     def _shown(self, name: str) -> str:
         return " ".join(dict.fromkeys([*self.carriers, name]))
@@ -251,7 +266,7 @@ class Follower:
                 for fetch in incoming:
                     fetch.run()
                 return True, []
-            text = view.invocation.stdin_text or ""
+            text = view.invocation.stdin_text or known_output(view.invocation.stdin)
         if not text:
             for path in view.texts(code.file):
                 text = self.recall.files.get(path.lower(), "")
@@ -330,64 +345,32 @@ class Follower:
         if match is None or match.view is None:
             return []
         form, view = match.form, match.view
-        name = self._shown(shown_name(utility))
+        name = self._shown(shown_name(utility, invocation.program))
         if form.id == "local_copy":
             self.recall.remember_copy(match)
         if form.mount is not None and match.sources:
             self.recall.remember_mount(view.texts([form.mount]), match.sources[0])
         if form.action != "ingress":
-            self.actions.append(
-                Action(
-                    kind=ActionKind(form.action),
-                    utility=name,
-                    form=form.id,
-                    dest=match.dests[0] if match.dests else None,
-                    urls=tuple(match.sources) if form.action in ("upload", "package", "benign") else (),
-                    file=next(iter(view.texts(form.file)), None),
-                    remote=next(iter(view.texts(form.remote)), None),
-                    techniques=form.techniques,
-                    confidence=form.confidence,
-                    notes=(form.note,) if form.note else (),
-                )
-            )
+            self.actions.append(action_of(match, view, name))
             return []
-        runs = form.runs or bool(form.runs_when and view.all_hold(form.runs_when))
-        out: list[Fetch] = []
-        grouped = set(match.dests)
-        pairs = [(match.sources, match.dests[0] if match.dests else None)]
-        if len(grouped) > 1:
-            pairs = [([source], dest) for source, dest in zip(match.sources, match.dests, strict=False)]
-        for sources, dest in pairs:
-            fetch = Fetch(
-                name,
-                form.id,
-                list(sources),
-                bare=form.bare,
-                runs=runs,
-                techniques=form.techniques,
-                confidence=form.confidence,
-                notes=[form.note] if form.note else [],
-                open=match.to_stdout and dest is None,
-                taken=runs,
-                decoded=not form.decoded,
-            )
-            if dest is not None:
-                fetch.land(dest)
-            self.fetches.append(fetch)
-            if fetch.open:
-                out.append(fetch)
-        return out
+        found = fetches_of(match, view, name)
+        self.fetches += found
+        return [fetch for fetch in found if fetch.open]
 
     def _redirect(self, invocation: Invocation, out: list[Fetch]) -> list[Fetch]:
         if invocation.stdout is None:
             return out
         path = invocation.stdout.text
+        if path in self.recall.pipes:
+            return []  # a named pipe: what reads it is on this host, and keeps nothing by that name
         if _DEV_SOCKET.match(path) and program_name(invocation.program) in _SENDS and (invocation.stdin or invocation.args):
             peer = _DEV_SOCKET.sub(r"\1:\2", path)
-            self.actions.append(Action(kind=ActionKind.UPLOAD, utility=self._shown("bash"), form="dev_tcp", remote=peer))
+            self.actions.append(Action(kind=ActionKind.UPLOAD, utility=self._shown(self.shell), form="dev_tcp", remote=peer))
             return []
         for fetch in out:
             fetch.land(path)
+        if _CRON_TABLE.match(path) and program_name(invocation.program) in _ECHO:
+            self._crontab(" ".join(invocation.args) or invocation.stdin_text or "", user=True)
         name = program_name(invocation.program)
         if name in _ECHO and not is_null(path):
             text = " ".join(invocation.args) if name != "cat" else (invocation.stdin_text or "")

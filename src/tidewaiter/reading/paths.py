@@ -60,6 +60,20 @@ def same_path(spelled: str | None, seen: str | None, cwd: str | None = None) -> 
     return not re.match(r"^(?:[a-z]:|/)", left) and right.endswith("/" + left.lstrip("./"))
 
 
+def folder_seen(spelled: str, seen: str | None, cwd: str | None) -> str | None:
+    """The folder that a command spells, as the sensor saw it, where a file appeared inside it; None where it did not."""
+    if not seen:
+        return None
+    left, right = path_key(resolve(spelled, cwd)), path_key(seen)
+    tail = _VARIABLE.sub("", left).strip("/")
+    if not tail or (tail == left and not re.match(r"^[a-z]:", tail)):
+        tail = tail if not left.startswith("/") else ""
+    if right.startswith(left + "/"):
+        return seen[: len(seen) - len(right) + len(left)] if len(seen) == len(right) else spelled
+    position = right.find(f"/{tail}/") if tail and left != f"/{tail}" else -1
+    return seen[: position + len(tail) + 1] if position >= 0 and len(seen) == len(right) else None
+
+
 def url_keys(urls: tuple[str, ...] | list[str]) -> frozenset[str]:
     """URLs for comparing: lower case, without scheme's default port, trailing slash and quotes."""
     found = set()
