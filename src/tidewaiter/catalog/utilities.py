@@ -110,6 +110,7 @@ class Utility(_Table, frozen=True):
     style: Style = "gnu"
     strict_order: bool = False  # options end at the first positional argument
     strict_after: int = 0  # options end at this positional argument (2: `docker run IMAGE`)
+    own_names: bool = False  # several programs of one grammar: each is shown by its own name
     carrier: bool = False  # its name is shown before that of the program it starts: "busybox wget"
     options: Mapping[str, str] = {}
     distinctive: tuple[str, ...] = ()  # conditions under which a renamed copy is recognised by its arguments alone

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 from collections.abc import Sequence
 
@@ -26,10 +27,15 @@ class Recall:
         self.files: dict[str, str] = {}
         self.mounts: dict[str, str] = {}
         self.copies: dict[str, Utility] = {}
+        self.pipes: set[str] = set()  # named pipes that the text made
 
     def find(self, invocation: Invocation) -> Utility | None:
         """The utility of an invocation: by name, by a copy made before, by PE original name, by its distinctive arguments."""
         name = program_name(invocation.program)
+        if name in ("mkfifo", "mknod"):
+            self.pipes.update(argument for argument in invocation.args if not argument.startswith("-"))
+        if any(mark in name for mark in "*?["):
+            name = self._globbed(name, invocation) or name
         found = self.named(name, invocation)
         if found is None and _VERSION.search(name):
             found = self.named(_VERSION.sub("", name).rstrip("-"), invocation)
@@ -46,6 +52,19 @@ class Recall:
             if forms.View(utility, parsed, invocation).all_hold(utility.distinctive):
                 self.budget.note("renamed program", f"{invocation.program} takes the arguments of {utility.name}")
                 return utility
+        return None
+
+    def _globbed(self, pattern: str, invocation: Invocation) -> str | None:
+        """`/usr/bin/c?rl`: the first program of that pattern for which the arguments mean something."""
+        if len(pattern.strip("*?[]")) < 2:
+            return None
+        for name in sorted(fnmatch.filter(self.catalog.by_name, pattern))[:20]:
+            for utility in self.catalog.candidates(name, self.platform):
+                parsed = argv.parse(utility, self.catalog.options(utility), invocation)
+                match = forms.match(utility, parsed, invocation)
+                if match is not None and match.form.action == "ingress":
+                    self.budget.note("pattern", f"{invocation.program} is {name}")
+                    return name
         return None
 
     def named(self, name: str, invocation: Invocation) -> Utility | None:
@@ -103,6 +122,8 @@ def program_name(program: str) -> str:
     return re.sub(r"\.(?:exe|com|cmd|bat)$", "", name)
 
 
-def shown_name(utility: Utility) -> str:
-    """The name that a person expects: all PowerShell cmdlets and .NET methods are PowerShell."""
+def shown_name(utility: Utility, program: str = "") -> str:
+    """The name that a person expects: that of the program where one file describes several; PowerShell for its cmdlets."""
+    if utility.own_names and (name := program_name(program)) in utility.names:
+        return name
     return "powershell" if utility.name.startswith("powershell_") else utility.name

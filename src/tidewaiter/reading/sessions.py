@@ -25,6 +25,7 @@ class Item:
     source: str  # get: the source as a URL, UNC path or host:file; put: the local file
     dest: str | None  # get: local path; put: remote name
     peer: str | None
+    printed: bool = False  # get: to standard output
 
 
 def read(text: str, peer: str | None, budget: Budget) -> list[Item]:
@@ -73,23 +74,44 @@ def _get(verb: str, rest: list[str], peer: str | None, folder: str | None) -> li
         if any(word.lower() in ("-r", "--reverse", "remote") for word in rest):
             return []
         rest = [word for word in rest if word.lower() != "local"]
-    output = next((rest[i + 1] for i, word in enumerate(rest[:-1]) if word in ("-o", "-O")), None)
-    names = _positional(
-        [word for i, word in enumerate(rest) if word not in ("-o", "-O") and not (i and rest[i - 1] in ("-o", "-O"))]
-    )
+    values, names = _options(rest)
     if not names:
         return []
     if verb == "mget":
-        return [Item(True, _source(peer, name), locations.basename(name), peer) for name in names[:32]]
-    local: str | None = output or (names[1] if len(names) > 1 else locations.basename(names[0]) or names[0])
+        target = values.get("-O") or folder
+        return [Item(True, _source(peer, name), _many(name, target), peer) for name in names[:32]]
+    output = values.get("-o") or (locations.join(values["-O"], locations.basename(names[0]) or "") if "-O" in values else None)
+    local = output or (names[1] if len(names) > 1 else locations.basename(names[0]) or names[0])
     if local == "-":
-        local = None
+        return [Item(True, _source(peer, names[0]), None, peer, printed=True)]
     source = _source(peer, names[0])
     if local:
-        local = locations.into(local, names[0])
+        local = local if output else locations.into(local, names[0])
         if folder and not re.match(r"^([/\\~%]|[A-Za-z]:)", local):
             local = locations.join(folder, local)
     return [Item(True, source, local, peer)]
+
+
+def _options(rest: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The options of lftp that take a value (output file, output folder, number of connections), and the names."""
+    values: dict[str, str] = {}
+    words: list[str] = []
+    waiting = list(rest)
+    while waiting:
+        word = waiting.pop(0)
+        if word in ("-o", "-O", "-n") and waiting:
+            values[word] = waiting.pop(0)
+        else:
+            words.append(word)
+    return values, _positional(words)
+
+
+def _many(name: str, folder: str | None) -> str | None:
+    """Where one of many files lands; a pattern only says the folder."""
+    base = locations.basename(name)
+    if base is None or any(mark in base for mark in "*?["):
+        return folder
+    return locations.join(folder, base) if folder else base
 
 
 def _source(peer: str | None, name: str) -> str:

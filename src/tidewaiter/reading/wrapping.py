@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from tidewaiter.catalog.utilities import Wrap
+from tidewaiter.reading.fold_programs import PRINTS
 from tidewaiter.reading.forms import View
-from tidewaiter.reading.invocation import Word
+from tidewaiter.reading.invocation import Invocation, Word
 
 _ASSIGNMENT = re.compile(r"^[A-Za-z_]\w*=")
 _WORDS_AT_MOST = 64
 _COMMANDS_AT_MOST = 8
+
+
+def known_output(invocations: Sequence[Invocation]) -> str:
+    """What those of several programs print that print constants: `(crontab -l; echo "* * * * * job")`."""
+    texts: list[str] = []
+    for invocation in invocations[:_WORDS_AT_MOST]:
+        program = PRINTS.get(invocation.program)
+        output = program(invocation.args, None) if program is not None else None
+        if output is not None:
+            texts.append(output.decode("utf-8", "replace"))
+    return "".join(texts)
 
 
 def inner_commands(wrap: Wrap, view: View) -> list[list[Word]]:
