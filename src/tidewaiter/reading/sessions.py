@@ -47,7 +47,7 @@ def read(text: str, peer: str | None, budget: Budget) -> list[Item]:
             items.extend(_get(verb, rest, peer, folder))
         elif verb in _PUT:
             files = _positional(rest)
-            items.extend(Item(False, name, (files[1:] or [None])[0], peer) for name in files[:1])
+            items.extend(Item(False, name, files[1] if len(files) > 1 else None, peer) for name in files[:1])
     return items
 
 
