@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,6 +17,18 @@ if TYPE_CHECKING:
 
 SHELLS = frozenset({"bash", "cmd", "powershell", "network"})
 SESSIONS = sessions.LANGUAGES
+
+
+@functools.cache
+def warm() -> None:
+    """Import the language modules and load their data, so that a reading's time bound is not spent on it."""
+    from tidewaiter.catalog import languages, powershell, roles, utilities, windows_environment
+
+    importlib.import_module("tidewaiter.reading.one_liners")
+    for name in ("bash", "cmd", "fold", "powershell"):
+        importlib.import_module(f"tidewaiter.reading.{name}")
+    for catalog in (languages, powershell, roles, utilities, windows_environment):
+        catalog.load()
 
 
 def parse(text: str, language: str, budget: Budget) -> Script:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from tidewaiter.catalog import utilities
+from tidewaiter.reading import languages
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.follow import Follower
 from tidewaiter.reading.recall import program_name
@@ -44,6 +45,7 @@ def read(
     that `command` is what started ONE process (no shell saw it, so `&` and `|` are plain text). `original_name` is the program's PE
     OriginalFileName, which finds renamed copies. `language` reads the text as a script of that language instead. Never raises.
     """
+    languages.warm()
     budget = Budget(cpu_seconds=cpu_seconds)
     follower = Follower(platform, budget, original_name)
     if len(command) > LONGEST:
