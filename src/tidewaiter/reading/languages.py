@@ -99,7 +99,7 @@ def parameters(text: str) -> str:
     """The shell text in the parameters of a cloud's remote command: JSON strings, `commands=...`, or the text itself."""
     import json
 
-    text = re.sub(r"^\s*(?:commands|executionTimeout|commandToExecute)\s*=\s*", "", text)
+    text = re.sub(r"(?i)^\s*(?:commands|commandToExecute|ProxyCommand|LocalCommand)\s*=\s*", "", text)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
