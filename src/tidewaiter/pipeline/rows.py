@@ -1,7 +1,7 @@
 """Rows on their way from readers to correlation: an event with its findings, spilled to sorted run files and merged.
 
-A run file holds rows sorted by (host key, time, event id); merging all runs gives the rows of each host in time order while only one
-row per run is in memory.
+A run file holds rows sorted by (host key, time, place in the logs); merging all runs gives the rows of each host in time order
+while only one row per run is in memory.
 """
 
 from __future__ import annotations
@@ -27,14 +27,19 @@ class Row(msgspec.Struct, array_like=True, gc=False):
 
     host: str  # comparison key of the host: short name in lower case, address, or the log file where neither is known
     time: int
-    id: str
+    place: str  # log file, record and place in the record, so spelled that texts sort as the records come
     event: Event
     findings: tuple[Finding, ...] = ()
 
     @property
     def order(self) -> tuple[str, int, str]:
-        """The one order of all rows; ties break by event id."""
-        return (self.host, self.time, self.id)
+        """The one order of all rows; of rows of one time, those of one log come as they were logged."""
+        return (self.host, self.time, self.place)
+
+
+def row_of(host: str, event: Event, findings: tuple[Finding, ...]) -> Row:
+    """The row of an event on the host with this comparison key."""
+    return Row(host, event.time, f"{event.log_file}#{event.record:0>15}.{event.seq:04}", event, findings)
 
 
 _ENCODER = msgspec.msgpack.Encoder()

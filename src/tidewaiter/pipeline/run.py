@@ -16,7 +16,7 @@ from tidewaiter.errors import InputError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
-from tidewaiter.pipeline.rows import Row
+from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.case import Case
@@ -100,7 +100,7 @@ class ItemReader:
                 visible.add(shown)
                 self._note_host(event, shown, account.log_file, result)
             if findings or keys.is_context(event):
-                self._rows.append(Row(host, event.time, event.id, event, findings))
+                self._rows.append(row_of(host, event, findings))
         times = [event.time for event in events if event.time]
         if times:
             first, last = min(times), max(times)
