@@ -26,6 +26,8 @@ from tidewaiter.reading.powershell_values import (
 )
 
 QUALIFIED = re.compile(r"(?:[\w.]+\\)?([a-z]+-[\w-]+|foreach|where)", re.IGNORECASE)
+MOST_RECURSION = 2
+"""How often a function is read inside of itself."""
 MOST_EACH = 32
 URL = re.compile(r"://")
 RUN_BLOCKS = ("scriptblock", "process", "begin", "end", "filterscript", "initializationscript", "action", "parallel")
@@ -107,6 +109,8 @@ class Calls(Objects):
         """Call a function of the script with its parameters bound by name and place."""
         block = self.functions[name]
         closure = Closure(block)
+        if self.active.count(name) >= MOST_RECURSION:
+            return [unknown(piped)]
         names = [parameter.name for parameter in block.parameters]
         bound = self.bind_names(node, names)
         values: list[Value] = []
@@ -116,7 +120,11 @@ class Calls(Objects):
                 values.append(bound.named[parameter])
             else:
                 values.append(rest.pop(0) if rest else MISSING)
-        return self.redirected(to_list(self.call_block(closure, [*values, *rest], piped)), node)
+        self.active.append(name)
+        try:
+            return self.redirected(to_list(self.call_block(closure, [*values, *rest], piped)), node)
+        finally:
+            self.active.pop()
 
     # parameters -------------------------------------------
 

@@ -135,6 +135,7 @@ class Evaluator(Statements):
             value = arguments[position] if position < len(arguments) else MISSING
             if value is MISSING:
                 value = self.value(parameter.default) if parameter.default is not None else MISSING
+                value = MISSING if value is None else value  # $(throw "..."), or nothing that says anything
             if value is MISSING:
                 self.variables.pop(parameter.name, None)
             else:

