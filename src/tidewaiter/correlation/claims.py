@@ -59,7 +59,8 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
         draft.see(finding.stage, event, summary(event))
         known = draft.process
         _strengthen(draft, action, process, finding)
-        if {kind for _, kind in draft.sources} - {"shell_command"} == {event.kind.value}:
+        kinds = {kind for _, kind in draft.sources}
+        if kinds == {"shell_command", event.kind.value} and len(kinds) == len(draft.evidence):
             draft.time = event.time  # a history notes only the second
         if draft.process is not known:
             _look_back(fold, draft, draft.process)
@@ -198,6 +199,8 @@ def _strengthen(draft: Draft, action: Action, process: Process | None, finding: 
     if before.techniques and before.kind is action.kind and finding.analytic != "command_execution":
         known = dict.fromkeys((*before.techniques, *action.techniques))
         action = msgspec.structs.replace(action, techniques=tuple(known))
+    if before.runs and not action.runs and before.kind is action.kind:
+        action = msgspec.structs.replace(action, runs=True)  # the shell around it hands the content on
     if process is not None and (draft.process is None or draft.process in process.lineage()[1:]):
         draft.process = process  # the child is the one that carries
         if before.dest is None or action.dest is not None or finding.analytic == "command_execution":
