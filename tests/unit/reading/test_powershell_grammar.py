@@ -20,7 +20,7 @@ SCRIPTS = [
     "foreach($u in $a.Split('*')){try{$w.DownloadFile($u,$p);break}catch{Write-Host $_}}",
     "('{1}{0}' -f 'a','b') -join ','; $env:comspec[4,15,25]-join''; &('i'+'ex') x; ${a b}=1",
     "if(!(Test-Path a)){iwr x -o a}elseif($b -ge 3){b}else{c}",
-    "(1..3)|%{iwr \"http://example.com/$_\"}",
+    "(1, 2)|%{iwr \"http://example.com/$_\"}",
     "$h=@{Uri='http://example.com';OutFile='a'};iwr @h",
     "gci | ?{$_.Name -eq 'x'} | select -exp Name",
     "Invoke-Command -ComputerName a -ScriptBlock {iwr x -o y}",
