@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -76,9 +77,42 @@ def utilities_page() -> str:
     """Every utility whose arguments are understood."""
     rows = []
     for utility in sorted(utilities.load().utilities, key=lambda item: item.name):
-        actions = ", ".join(sorted({form.action for form in utility.form}))
-        rows.append([f"`{utility.name}`", utility.summary, ", ".join(utility.platforms), actions, str(len(utility.example))])
-    return "# Utilities\n\n" + table(("name", "what it is", "platforms", "can", "examples"), rows)
+        names = ", ".join(f"`{name}`" for name in utility.names)
+        rows.append(
+            [utility.name, utility.summary, names, ", ".join(utility.platforms), uses(utility), str(len(utility.example))]
+        )
+    header = ("file", "what it is", "programs", "platforms", "uses", "examples")
+    return "# Utilities\n\nWhat each file of `knowledge/utilities` describes.\n\n" + table(header, rows)
+
+
+def uses(utility: utilities.Utility) -> str:
+    """The forms of a utility by action, and what else it can be."""
+    forms: dict[str, list[str]] = {}
+    for form in utility.form:
+        forms.setdefault(form.action, []).append(form.id)
+    found = [f"{action}: {', '.join(dict.fromkeys(names))}" for action, names in sorted(forms.items())]
+    found += ["takes content: " + ", ".join(dict.fromkeys(sink.kind for sink in utility.sink))] if utility.sink else []
+    found += ["reads " + ", ".join(dict.fromkeys(code.language for code in utility.code))] if utility.code else []
+    return "; ".join(found + (["runs another program"] if utility.wrap else []))
+
+
+def coverage_page() -> str:
+    """How much is understood on each platform, and what is not, with the reason (docs/not_covered.toml)."""
+    actions = ("ingress", "lateral", "upload", "verify_hash", "portproxy", "package")
+    rows = []
+    for platform in ("windows", "linux", "macos", "esxi", "network"):
+        known = [item for item in utilities.load().utilities if platform in item.platforms or "any" in item.platforms]
+        forms = [form for item in known for form in item.form]
+        counts = [str(sum(form.action == action for form in forms)) for action in actions]
+        examples = str(sum(len(item.example) for item in known))
+        rows.append([platform, str(len(known)), str(sum(len(item.names) for item in known)), *counts, examples])
+    header = ("platform", "files", "programs", *(f"{action} forms" for action in actions), "proven examples")
+    missing = tomllib.loads((Path(__file__).parent / "not_covered.toml").read_text(encoding="utf-8"))["method"]
+    page = "# What is covered, and what is not\n\nThe utilities themselves are in [utilities.md](utilities.md).\n\n"
+    page += table(header, rows) + "## Not covered, and why\n\n"
+    return page + table(
+        ("method", "platforms", "why"), ([item["what"], ", ".join(item["platforms"]), item["why"]] for item in missing)
+    )
 
 
 def transfer_page() -> str:
@@ -94,6 +128,7 @@ def transfer_page() -> str:
 
 PAGES = {
     "cli.md": cli_page,
+    "coverage.md": coverage_page,
     "fields.md": fields_page,
     "log-sources.md": log_sources_page,
     "transfer.md": transfer_page,
