@@ -100,6 +100,8 @@ def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, b
         return False
     if spelled or draft.action.kind is ActionKind.LATERAL:
         return False
+    if draft.action.runs and not _cached_copy(path, names):
+        return False  # what the fetched code writes is its own doing
     if draft.landed is None:
         _landed(fold, draft, event, blocked)
         return True
@@ -113,6 +115,12 @@ def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, b
         _landed(fold, draft, event, blocked)
         return True
     return False
+
+
+def _cached_copy(path: str, names: set[str]) -> bool:
+    """Loaders that run a URL keep it in a cache as NAME[1].EXT."""
+    base = path.rsplit("/", 1)[-1]
+    return any(name and (name == base or name.rsplit(".", 1)[0] in base) for name in names)
 
 
 def _temporary_name(path: str, wanted: str) -> bool:
@@ -237,7 +245,7 @@ def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]
     if program in fold.roles.runners:
         for word in words.run_by(program, arguments):
             draft = find_file(fold, word, process.cwd) or _by_stem(fold, word)
-            if draft is not None and draft not in claimed and draft.process is not process:
+            if draft is not None and draft not in claimed and draft.process is not process and draft.outcome != "blocked":
                 _ran(draft, event, claims.summary(event))
     if program in fold.roles.extractors or program in fold.roles.copiers:
         for word in arguments[1:]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -66,6 +66,7 @@ class Processes:
     def __init__(self) -> None:
         self._by_key: OrderedDict[str, Process] = OrderedDict()
         self._by_pid: dict[int, Process] = {}
+        self._recent: deque[Process] = deque(maxlen=64)
         self.evicted = 0
 
     def of(self, event: Event) -> Process | None:
@@ -93,9 +94,12 @@ class Processes:
         return found
 
     def _start(self, event: Event) -> Process:
-        known = self._find(event.process_key, event.pid)
+        known = self._find(event.process_key, event.pid) or self._told_without_id(event)
         if known is not None and known.seen_start and _same_start(known, event):
             known.key = known.key or event.process_key  # a second sensor saw the same start
+            if known.pid is None and event.pid is not None:
+                known.pid = event.pid
+                self._by_pid[event.pid] = known
             known.original_name = known.original_name or event.original_name
             known.cwd = known.cwd or event.cwd
             if event.process_key:
@@ -117,7 +121,21 @@ class Processes:
         elif known is not None and event.process_key is None:
             fresh.previous = known
         self._keep(fresh)
+        self._recent.append(fresh)
         return fresh
+
+    def _told_without_id(self, event: Event) -> Process | None:
+        """Exports that lose the pid of one sensor: the same command line, told by another sensor at the same time."""
+        if not event.command_line:
+            return None
+        for process in reversed(self._recent):
+            if (
+                process.command_line == event.command_line
+                and (process.pid is None or event.pid is None)
+                and _same_start(process, event)
+            ):
+                return process
+        return None
 
     def _keep(self, process: Process) -> None:
         key = process.key or f"pid:{process.pid}:{process.started}"

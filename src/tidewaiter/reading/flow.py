@@ -125,9 +125,21 @@ def mark_run_later(fetches: Sequence[Fetch], invocation: Invocation) -> None:
     if not landed:
         return
     words = [invocation.program]
+    if program_name(invocation.program) in ("invoke-expression", "eval", "source", "."):
+        words += _read_through(invocation, 4)
     if program_name(invocation.program) in roles.load().runners:
         words += [part for text in invocation.args[:12] for part in (text, *text.split(","))]
     for word in words:
         fetch = landed.get(re.sub(r"^\.[\\/]", "", word.lower()))
         if fetch is not None:
             fetch.later = True
+
+
+def _read_through(invocation: Invocation, depth: int) -> list[str]:
+    """The arguments of an invocation and of those whose output it takes: `iex (gc FILE)`."""
+    found = [word.text for word in (*invocation.argv[1:], *invocation.named.values())]
+    if depth:
+        words = (*invocation.argv, *invocation.named.values())
+        for one in (*invocation.stdin, *(item for word in words for item in word.content)):
+            found += _read_through(one, depth - 1)[:24]
+    return found[:48]

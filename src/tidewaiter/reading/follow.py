@@ -289,7 +289,7 @@ class Follower:
 
     def _session(self, text: str, peer: str | None, utility: Utility) -> bool:
         items = languages.session(text, peer, self.budget)
-        name = self._shown(utility.name)
+        name = self._shown(shown_name(utility))
         self.fetches += [session_fetch(item, name) for item in items if item.get]
         self.actions += [session_action(item, name) for item in items if not item.get]
         return bool(items)
