@@ -1,0 +1,1 @@
+"""What is usual in the evidence at hand."""

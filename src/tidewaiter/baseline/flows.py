@@ -1,0 +1,134 @@
+"""What is usual on the wire of the evidence: how one-sided the flows of a host and service are, and who talks to whom.
+
+It is noted while reading, in each worker, and merged: every count is a sum or a set, so the order does not matter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from tidewaiter.schema.event import Event, EventKind
+
+MOST_KEYS = 200_000
+"""Counts and peers that are kept; what comes after is not noted, and `full` says so."""
+HOSTS_KEPT = 4
+"""Hosts that are remembered for a peer: more are not rare."""
+ENOUGH = 8
+"""Flows of a host and service from which on its usual can be said."""
+
+_SIDED = frozenset({EventKind.FLOW})
+_NAMED = frozenset({EventKind.HTTP, EventKind.TLS})
+
+
+class Usual(NamedTuple):
+    """The usual of a host and service: flows, median and median absolute deviation of log2(bytes in / bytes out)."""
+
+    flows: int
+    median: float
+    deviation: float
+
+
+class FlowBaseline(msgspec.Struct):
+    """Counts by (client, service, one-sidedness in powers of two), and the hosts that talk to a peer."""
+
+    sides: dict[tuple[str, str, int], int] = {}
+    peers: dict[str, set[str]] = {}
+    hosts: set[str] = set()
+    redirects: dict[str, str] = {}  # target URL -> the URL that sent the client there
+    full: bool = False
+
+    def note(self, event: Event) -> None:
+        """Take one network event in."""
+        kind, host = event.kind, event.src_ip
+        if host is None:
+            return
+        if kind in _SIDED:
+            service = event.protocol or f"{event.transport}/{event.dst_port}"
+            key = (host, service, (event.bytes_in or 0).bit_length() - (event.bytes_out or 0).bit_length())
+            known = self.sides.get(key)
+            if known is None and len(self.sides) >= MOST_KEYS:
+                self.full = True
+            else:
+                self.sides[key] = (known or 0) + 1
+            self._met(event.dst_ip, host)
+        elif kind in _NAMED:
+            self._met(event.dst_host or event.dst_ip, host)
+            extra = event.extra
+            if extra is not None and event.url and len(self.redirects) < MOST_KEYS and (target := extra.get("redirect")):
+                self.redirects[str(target)] = event.url
+
+    def _met(self, peer: str | None, host: str) -> None:
+        if peer is None:
+            return
+        known = self.peers.get(peer)
+        if known is None:
+            if len(self.peers) >= MOST_KEYS:
+                self.full = True
+                return
+            self.peers[peer] = {host}
+        elif len(known) < HOSTS_KEPT:
+            known.add(host)
+        if len(self.hosts) < MOST_KEYS:
+            self.hosts.add(host)
+
+    def merge(self, other: FlowBaseline) -> None:
+        """Take in what another worker noted."""
+        for key, count in other.sides.items():
+            self.sides[key] = self.sides.get(key, 0) + count
+        for peer, hosts in other.peers.items():
+            self.peers.setdefault(peer, set()).update(hosts)
+        self.hosts |= other.hosts
+        for target, url in sorted(other.redirects.items()):
+            self.redirects[target] = min(url, self.redirects.get(target, url))
+        self.full = self.full or other.full
+
+    def talkers(self, peer: str | None) -> int:
+        """How many hosts of the evidence talk to a peer (name or address); counted up to HOSTS_KEPT a worker."""
+        return len(self.peers.get(peer or "", ()))
+
+
+class Sides:
+    """The one-sidedness of hosts and services, ready to be asked."""
+
+    def __init__(self, baseline: FlowBaseline) -> None:
+        self._counts: dict[tuple[str, str], dict[int, int]] = {}
+        for (host, service, bucket), count in baseline.sides.items():
+            self._counts.setdefault((host, service), {})[bucket] = count
+
+    def flows(self, host: str | None, service: str) -> int:
+        """How many flows of this service the host has in the evidence."""
+        return sum(self._counts.get((host or "", service), {}).values())
+
+    def services(self, host: str | None) -> int:
+        """How many flows the host has in all."""
+        return sum(sum(counts.values()) for (name, _), counts in self._counts.items() if name == host)
+
+    def usual(self, host: str | None, service: str) -> Usual | None:
+        """Median and deviation over all flows of a host and service; None where there are fewer than ENOUGH."""
+        counts = self._counts.get((host or "", service))
+        if counts is None:
+            return None
+        flows = sum(counts.values())
+        if flows < ENOUGH:
+            return None
+        median = _median(counts, flows)
+        away: dict[int, int] = {}
+        for bucket, count in counts.items():
+            distance = round(abs(bucket - median) * 2)
+            away[distance] = away.get(distance, 0) + count
+        return Usual(flows, median, _median(away, flows) / 2)
+
+
+def _median(counts: dict[int, int], total: int) -> float:
+    """The median of values that are counted."""
+    low, high, seen = None, 0, 0
+    for value in sorted(counts):
+        seen += counts[value]
+        if low is None and seen * 2 >= total:
+            low = value
+        if seen * 2 > total:
+            high = value
+            break
+    return ((low or 0) + high) / 2
