@@ -225,6 +225,9 @@ class Follower:
         left: list[Fetch] = []
         before = len(self.fetches)
         for words in commands:
+            if wrap.stdin and words[-1].text in ("-c", "-e"):  # xargs sh -c: the content itself is the text
+                for fetch in incoming:
+                    fetch.run()
             hosts = view.texts([wrap.remote]) if wrap.remote is not None else []
             text = " ".join(word.text for word in words)
             run = self._started(wrap, view, words, contents)
@@ -256,7 +259,7 @@ class Follower:
     ) -> tuple[bool, list[Fetch]]:
         """Run a script that the program takes: (whether there was one, what it leaves on standard output)."""
         words = [word for selector in code.text for word in view.words(selector)]
-        separator = "\n" if code.language in languages.SESSIONS else " "
+        separator = "\n" if code.language in languages.SESSIONS or code.language == "parameters" else " "
         text = languages.script_text(code.language, view.invocation, separator.join(word.text for word in words))
         for word in words:
             for fetch in contents.get(id(word), ()):

@@ -96,10 +96,10 @@ def shell_for(wanted: str, platform: str) -> str:
 
 
 def parameters(text: str) -> str:
-    """The shell text in the parameters of a cloud's remote command: JSON strings, `commands=...`, or the text itself."""
+    """The shell text in parameters: JSON strings, `commands=...`, `ProxyCommand=...`, `:!...` of editors, or as it is."""
     import json
 
-    text = re.sub(r"(?i)^\s*(?:commands|commandToExecute|ProxyCommand|LocalCommand)\s*=\s*", "", text)
+    text = re.sub(r"(?im)^\s*(?:(?:commands|commandToExecute|ProxyCommand|LocalCommand)\s*=\s*|:?!\s*|shell\s+)", "", text)
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -25,6 +25,8 @@ _CMD_START = re.compile(
     re.I,
 )
 _PROGRAM_WITH_DASH = frozenset({"apt-get", "ssh-keygen", "lwp-download", "ssh-copy-id", "git-remote"})
+_UNQUOTED_BRACES = re.compile(r"^(\s*\S*sh\s+-c)\s+(\{echo,[^'\s]+\|\S+)\s*$")
+"""`bash -c {echo,...}|{base64,-d}|{bash,-i}` as logs show it where a program passed the text as one argument."""
 LONGEST = 262_144
 """Characters of a command that are read; the rest is named in `Reading.limits`."""
 
@@ -41,13 +43,15 @@ def read(
 ) -> Reading:
     """What a command line does.
 
-    `platform` is windows, linux, macos, esxi or network. `argv` is the exact argument vector where a sensor gives it; `exact` says
-    that `command` is what started ONE process (no shell saw it, so `&` and `|` are plain text). `original_name` is the program's PE
-    OriginalFileName, which finds renamed copies. `language` reads the text as a script of that language instead. Never raises.
+    `platform` is windows, linux, macos, esxi or network. `argv` is the exact argument vector where a sensor gives it; `exact`
+    says that `command` is what started ONE process (no shell saw it, so `&` and `|` are plain text). `original_name` is the
+    program's PE OriginalFileName, which finds renamed copies. `language` reads the text as a script of that language instead.
+    Never raises.
     """
     languages.warm()
     budget = Budget(cpu_seconds=cpu_seconds)
     follower = Follower(platform, budget, original_name)
+    command = _UNQUOTED_BRACES.sub(r"\1 '\2'", command) if platform != "windows" and not argv else command
     if len(command) > LONGEST:
         command = command[:LONGEST]
         budget.limits.append(f"only the first {LONGEST} characters were read")
