@@ -8,11 +8,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 import msgspec
@@ -45,13 +46,25 @@ def _work(pipe: Connection, work_dir: str, name: str) -> None:
             pipe.send_bytes(msgspec.msgpack.encode(reader.read(item)))
 
 
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Start workers that do not import the caller's script again: they have no need of it, and it may start a scan itself."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
 class _Worker:
     """One worker process with its pipe and the item it is at."""
 
     def __init__(self, context: Any, work_dir: Path, number: int) -> None:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, str(work_dir), str(number)), daemon=True)
-        self.process.start()
+        with _without_main():
+            self.process.start()
         theirs.close()
         self.item: WorkItem | None = None
         self.heard = time.monotonic()
@@ -60,7 +73,8 @@ class _Worker:
         """Hand it an item."""
         self.item = item
         self.heard = time.monotonic()
-        self.pipe.send_bytes(msgspec.msgpack.encode(item))
+        with contextlib.suppress(OSError):  # it died while idle: hearing it says so
+            self.pipe.send_bytes(msgspec.msgpack.encode(item))
 
     def stop(self) -> None:
         """End the process, by force where it does not listen."""
@@ -197,6 +211,8 @@ def _read_all(
     total = sum(item.size for item in items)
     waiting = sorted(items, key=lambda item: (item.size, item.path))
     context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
+    if os.name != "nt":
+        context.set_forkserver_preload(["tidewaiter.pipeline.run"])  # imported once, for all workers
     count = options.workers if total > 12_000_000 else 1
     workers = [_Worker(context, work_dir, number) for number in range(min(count, max(1, len(items))))]
     number, done = len(workers), 0
