@@ -1,17 +1,19 @@
 """What a command costs: processor seconds and peak memory of it and of every process that it starts.
 
-Run as a program it measures the rest of its command line and prints one JSON object. It makes itself the one that inherits
-orphans (Linux), so that workers whose parent has ended are counted too.
+Run as a program it measures the rest of its command line. It makes itself the one that inherits orphans (Linux), so that
+workers whose parent has ended are counted too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -23,22 +25,31 @@ _PAGE = resource.getpagesize()
 
 @dataclass(frozen=True)
 class Cost:
-    """Processor seconds (user and system), the largest process and the largest sum of all processes in MB, exit status."""
+    """Processor seconds (user and system), the largest process and the largest sum of all processes in MB, and what it said."""
 
     cpu: float
     largest_mb: float
     together_mb: float
     status: int
     output: str
+    errors: str
 
 
 def measure(command: list[str]) -> Cost:
     """Run a command and say what it cost; raises RuntimeError where it fails."""
-    done = subprocess.run([sys.executable, __file__, *command], capture_output=True, text=True, check=True)
-    cost = Cost(**json.loads(done.stdout.splitlines()[-1]))
+    cost = measured(command)
     if cost.status != 0:
-        raise RuntimeError(f"{' '.join(command)[:200]} ...: exit {cost.status}: {done.stderr[-2000:]}")
+        raise RuntimeError(f"{' '.join(command)[:200]} ...: exit {cost.status}: {cost.errors[-2000:]}")
     return cost
+
+
+def measured(command: list[str], timeout: float | None = None) -> Cost:
+    """Run a command, whatever its exit status; raises subprocess.TimeoutExpired and ends it where it takes too long."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "cost.json"
+        outer = [sys.executable, __file__, str(report), *command]
+        done = subprocess.run(outer, capture_output=True, text=True, check=False, timeout=timeout)
+        return Cost(**json.loads(report.read_text(encoding="utf-8")), output=done.stdout, errors=done.stderr)
 
 
 def _descendants() -> list[int]:
@@ -76,35 +87,28 @@ class _Sampler(threading.Thread):
     def run(self) -> None:
         while self.going:
             self.peak = max(self.peak, sum(map(_resident, _descendants())))
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
-def _main(command: list[str]) -> None:
+def _main(report: str, command: list[str]) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
     sampler = _Sampler()
     sampler.start()
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert child.stdout is not None
-    output = child.stdout.read()
-    status = child.wait()
-    try:
+    status = subprocess.Popen(command).wait()
+    with contextlib.suppress(ChildProcessError):
         while True:
             os.wait()  # orphans that came to us
-    except ChildProcessError:
-        pass
     sampler.going = False
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    largest = used.ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1)
     cost = {
         "cpu": used.ru_utime + used.ru_stime,
-        "largest_mb": largest,
+        "largest_mb": used.ru_maxrss / 1024 / (1024 if sys.platform == "darwin" else 1),
         "together_mb": sampler.peak / 1e6,
         "status": status,
-        "output": output[-4000:],
     }
-    sys.stdout.write(json.dumps(cost) + "\n")
+    Path(report).write_text(json.dumps(cost), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1:])
+    _main(sys.argv[1], sys.argv[2:])
