@@ -180,7 +180,8 @@ class Catalog:
         """All utilities of that base name that a platform can have, those made for it first."""
         found = self.by_name.get(program) or []
         own = [utility for utility in found if platform in utility.platforms]
-        return own + [utility for utility in found if "any" in utility.platforms and utility not in own] or found
+        own += [utility for utility in found if "any" in utility.platforms and utility not in own]
+        return own or [utility for utility in found if utility.platforms != ("network",)]
 
     def original(self, name: str) -> Utility | None:
         """The utility whose PE OriginalFileName this is."""

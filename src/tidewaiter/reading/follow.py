@@ -46,8 +46,11 @@ class Follower:
         """One process with its exact arguments."""
         self._finish(self._script(languages.argument_vector(words), []))
 
-    def read_text(self, text: str, language: str, incoming: Sequence[Fetch] = ()) -> list[Fetch]:
-        """A script of any language; returns what it leaves on its standard output. Raises BudgetExceeded."""
+    def read_text(self, text: str, language: str, incoming: Sequence[Fetch] = (), name: str | None = None) -> list[Fetch]:
+        """A script of any language, read by the program `name`; returns what it leaves on its standard output.
+
+        Raises BudgetExceeded.
+        """
         if not text.strip():
             return []
         self.budget.depth_left -= 1
@@ -58,13 +61,13 @@ class Follower:
                 return self._script(languages.parse(text, language, self.budget), list(incoming))
             if language == "crontab":
                 return self._crontab(text)
-            return self._one_liner(text, language, incoming)
+            return self._one_liner(text, language, incoming, name)
         finally:
             self.budget.depth_left += 1
 
-    def _one_liner(self, text: str, language: str, incoming: Sequence[Fetch]) -> list[Fetch]:
+    def _one_liner(self, text: str, language: str, incoming: Sequence[Fetch], name: str | None) -> list[Fetch]:
         """Code of a programming language: what it prints is on standard output, as is what it was given there."""
-        result = languages.one_liner(text, language, self.budget)
+        result = languages.one_liner(text, language, self.budget).named(name)
         left: list[Fetch] = []
         for action in result.actions:
             if action in result.printed and action.kind is ActionKind.BENIGN and action.urls:
@@ -201,11 +204,6 @@ class Follower:
                 for number, action in enumerate(self.actions[before:], before):
                     if carrier not in action.utility.split():
                         self.actions[number] = msgspec.structs.replace(action, utility=f"{carrier} {action.utility}")
-            if utility.own_names and utility.code:
-                own = shown_name(utility, name)
-                for number, action in enumerate(self.actions[before:], before):
-                    if action.utility == utility.name:
-                        self.actions[number] = msgspec.structs.replace(action, utility=own)
 
     def _shown(self, name: str) -> str:
         return " ".join(dict.fromkeys([*self.carriers, name]))
@@ -288,7 +286,8 @@ class Follower:
                 return self.read_text(text, language, local)
 
             return True, self._remote(run, text, hosts[0] if hosts else "", utility, view, incoming)
-        return True, self.read_text(text, language, incoming)
+        name = shown_name(utility, view.invocation.program)
+        return True, self.read_text(text, language, incoming, name)
 
     def _session(self, text: str, peer: str | None, utility: Utility) -> bool:
         items = languages.session(text, peer, self.budget)

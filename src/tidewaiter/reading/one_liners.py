@@ -42,6 +42,14 @@ class OneLiner(msgspec.Struct, frozen=True):
     shell_texts: tuple[tuple[str, str], ...] = ()
     printed: tuple[Action, ...] = ()
 
+    def named(self, utility: str | None) -> OneLiner:
+        """The same with the name of the interpreter that reads the code."""
+        if utility is None:
+            return self
+        actions = tuple(msgspec.structs.replace(action, utility=utility) for action in self.actions)
+        printed = tuple(msgspec.structs.replace(action, utility=utility) for action in self.printed)
+        return OneLiner(actions, self.shell_texts, printed)
+
 
 def read(language: str, code: str, budget: Budget) -> OneLiner:
     """What `code` does. `language` is the name of a language or of an interpreter ("python3", "gawk", "mshta").

@@ -31,7 +31,7 @@ class Recall:
 
     def find(self, invocation: Invocation) -> Utility | None:
         """The utility of an invocation: by name, by a copy made before, by PE original name, by its distinctive arguments."""
-        name = program_name(invocation.program)
+        name = program_name(invocation.program).removeprefix("-")  # "-bash": a login shell
         if name in ("mkfifo", "mknod"):
             self.pipes.update(argument for argument in invocation.args if not argument.startswith("-"))
         if any(mark in name for mark in "*?["):
