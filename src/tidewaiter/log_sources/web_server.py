@@ -1,0 +1,113 @@
+"""Access logs of web servers: Apache and nginx in the common, combined and virtual-host layouts, Python's http.server.
+
+Format: see `formats/access_lines.py`. It is the server's view (`extra.server_side`): `src` is the client, the server itself is
+`dst`, known only where the layout names the virtual host. The size is that of the answer; what a client pushed has none.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from tidewaiter.formats.access_lines import (
+    LINE,
+    SPACED,
+    AccessTimes,
+    authority,
+    count,
+    is_address,
+    quoted,
+    request_parts,
+)
+from tidewaiter.formats.line_log import events_of_lines, head_lines
+from tidewaiter.log_source import Opened
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event, EventKind
+
+NAME = "web_server"
+
+_HTTP = EventKind.HTTP
+_SITE = re.compile(r"(?:^|[\" ])([A-Za-z0-9][A-Za-z0-9.-]*|\[[0-9a-f:]+\]):(\d{1,5})$")
+_PUSHES = frozenset({"PUT", "POST", "PATCH"})
+
+
+class Source:
+    """The access log of a web server. See `log_source.StreamSource`."""
+
+    title = "web server access log"
+
+    def __init__(self) -> None:
+        self._times = AccessTimes()
+
+    def recognise(self, head: bytes) -> str | None:
+        """Most of the first lines are `client - user [time] "request" status size`."""
+        lines = head_lines(head)
+        found = sum(1 for line in lines if LINE.match(line) or SPACED.match(line))
+        return 'lines of client ident user [time] "request" status size' if found and found * 2 > len(lines) else None
+
+    def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
+        """Yield the events in batches. Raises OSError when the file cannot be read."""
+        account.recognised_as, account.why = self.title, self.recognise(opened.head)
+        log_file, time_of = opened.log_file, self._times.read
+
+        def parse(line: str, number: str) -> Event | str | None:
+            found = LINE.match(line) or SPACED.match(line)
+            if found is None:
+                return None
+            vhost, client, _, user, stamp, request, status, size, rest = found.groups()
+            time = time_of(stamp)
+            if time is None:
+                return None
+            method, target = request_parts(request)
+            if method is None:
+                return "request that is none"
+            texts = quoted(rest) if rest else []
+            host, port = _site(vhost, rest)
+            numeric = is_address(client)
+            pushed = method in _PUSHES
+            sent = count(size)
+            extra: dict[str, object] = {"server_side": True}
+            if len(texts) > 2 and texts[2] is not None and is_address(texts[2].partition(",")[0]):
+                extra["forwarded_for"] = texts[2]
+            return Event(
+                kind=_HTTP,
+                time=time,
+                log_source=NAME,
+                log_file=log_file,
+                record=number,
+                user=None if user in ("-", '""') else user,
+                src_ip=client if numeric else None,
+                src_host=None if numeric else client,
+                dst_host=host,
+                dst_port=port,
+                transport="tcp",
+                protocol="http",
+                bytes_in=sent,
+                file_size=None if pushed else sent,
+                url=_url(target, host, port),
+                method=method,
+                status=count(status),
+                referrer=texts[0] if texts else None,
+                user_agent=texts[1] if len(texts) > 1 else None,
+                extra=extra,
+            )
+
+        yield from events_of_lines(opened, account, parse, "an access log")
+
+
+def _site(vhost: str | None, rest: str) -> tuple[str | None, int | None]:
+    """The virtual host and its port: before the client, or behind everything else."""
+    if vhost is not None:
+        return authority(vhost)
+    found = _SITE.search(rest) if rest[-1:].isdecimal() else None
+    return (found[1].strip("[]"), int(found[2])) if found else (None, None)
+
+
+def _url(target: str, host: str | None, port: int | None) -> str:
+    """The whole URL where the host is known, else the path as the log has it."""
+    if host is None or not target.startswith("/"):
+        return target
+    site = f"[{host}]" if ":" in host else host
+    if port == 443:
+        return f"https://{site}{target}"
+    return f"http://{site}{target}" if port in (None, 80) else f"http://{site}:{port}{target}"
