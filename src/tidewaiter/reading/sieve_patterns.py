@@ -21,6 +21,8 @@ START = r"[^0-9a-z_-]"
 END = r"[^0-9a-z_-]"
 _NAME_END = r"(?:[^a-z_-]|-[0-9])"
 """Behind a name a version may stand: python3.11, curl-8."""
+_NAME_THEN = r"(?:[^a-z_\x00-]|-[0-9])"
+"""The same where more must follow in the same text."""
 _BEHIND = r"[^\x00]*"
 """Anything up to the end of the text: texts are joined by zero bytes."""
 _HIDDEN = r"[$%!`^'\\@+]"
@@ -83,7 +85,7 @@ def _of_utilities(every: Iterable[utilities.Utility]) -> Iterator[str]:
             yield _named(names)
         else:
             words = _any(word for words in needs for word in words)
-            yield f"{START}{_any(names)}(?:{_HIDDEN}|{_NAME_END}(?:{words}|{_BEHIND}(?:{START}{words}|{_HIDDEN})))"
+            yield rf"{START}{_any(names)}(?:{_HIDDEN}|{_NAME_THEN}(?:{words}|{_BEHIND}(?:[^0-9a-z_\x00-]{words}|{_HIDDEN})))"
         yield from _of_renamed(utility)
 
 
@@ -163,7 +165,7 @@ def _of_languages() -> Iterator[str]:
         names = {language.name, language.utility, *language.also, *interpreters.get(language.name, ())}
         words = {word for call in language.call if call.does in _CARRYING_CALLS for name in call.names for word in _parts(name)}
         if words:
-            yield f"{START}{_any(names)}{_NAME_END}{_BEHIND}{START}{_any(words)}"
+            yield rf"{START}{_any(names)}{_NAME_THEN}{_BEHIND}[^0-9a-z_\x00-]{_any(words)}"
 
 
 def _parts(name: str) -> list[str]:
