@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from tidewaiter.reading import locations
 from tidewaiter.reading.reader import read
 from tidewaiter.reading.sieve import TextSieve
 from tidewaiter.schema.action import Action, ActionKind, Reading
@@ -15,7 +16,9 @@ from tidewaiter.schema.finding import Finding
 
 _WANTED = frozenset({ActionKind.INGRESS, ActionKind.LATERAL, ActionKind.VERIFY_HASH, ActionKind.UPLOAD})
 _SCRIPTS = frozenset({EventKind.SCRIPT, EventKind.SCRIPT_CALL})
-_ENCODINGS = frozenset({"base64"})
+_STAGES = {ActionKind.VERIFY_HASH: "checked", ActionKind.UPLOAD: "spread"}
+_PLAIN_STEPS = frozenset({"mapped drive", "base64", "Invoke-Expression", "renamed program"})
+"""Unfolding steps that hide nothing by themselves, or that another reason weighs."""
 MAX_ACTIONS = 24
 """Actions of one text that become findings; a script that fetches more is reported with these."""
 
@@ -39,7 +42,8 @@ class Analytic:
     def findings(self, event: Event) -> Iterable[Finding]:
         """One finding per action of interest."""
         reading = _reading(event)
-        hiding = [step.what for step in reading.steps if step.what not in ("mapped drive",)]
+        hiding = list(dict.fromkeys(step.what for step in reading.steps if step.what not in _PLAIN_STEPS))
+        text = (_text(event) or "").lower()
         seen = 0
         for action in reading.actions:
             if action.kind not in _WANTED and not _undecided(event, action):
@@ -47,23 +51,20 @@ class Analytic:
             seen += 1
             if seen > MAX_ACTIONS:
                 return
-            stage = (
-                "checked"
-                if action.kind is ActionKind.VERIFY_HASH
-                else "spread"
-                if action.kind is ActionKind.UPLOAD
-                else "commanded"
-            )
-            reasons: tuple[str, ...] = ()
-            if [what for what in hiding if what not in _ENCODINGS] or len(hiding) > 1:
-                reasons = ("unfolded",)
+            hides = [*(["the source is not spelled out"] if _hides_source(action, text) else []), *hiding]
             yield Finding(
                 analytic="command_execution",
-                stage=stage,
+                stage=_STAGES.get(action.kind, "commanded"),
                 action=_bounded(action),
-                reasons=reasons,
-                note=", ".join(dict.fromkeys(hiding))[:120],
+                reasons=("unfolded",) if hides else (),
+                note=", ".join(hides)[:120],
             )
+
+
+def _hides_source(action: Action, text: str) -> bool:
+    """No host that the action fetches from stands in the text as it was logged."""
+    hosts = [host for host in map(locations.host_of, action.urls) if host]
+    return bool(hosts) and action.kind is ActionKind.INGRESS and not any(host in text for host in hosts)
 
 
 def _undecided(event: Event, action: Action) -> bool:

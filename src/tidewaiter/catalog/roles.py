@@ -14,6 +14,7 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Sets of base names (lower case, without .exe), of file types (without the dot) and of path parts; ports by program."""
 
     runners: frozenset[str]
+    raw_carriers: frozenset[str]
     script_readers: frozenset[str]
     extractors: frozenset[str]
     copiers: frozenset[str]

@@ -143,8 +143,8 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
         if event.kind is EventKind.PROCESS_START and ("process_start" in {kind for _, kind in draft.sources}):
             return False
     kinds = {kind for _, kind in draft.sources}
-    if event.kind is EventKind.SHELL_COMMAND or kinds == {"shell_command"}:
-        return distance <= HISTORY_WINDOW and kinds != {event.kind.value}
+    if event.kind is EventKind.SHELL_COMMAND or _only_typed(draft):
+        return distance <= HISTORY_WINDOW and not (event.kind is EventKind.SHELL_COMMAND and "shell_command" in kinds)
     if event.kind in _JOINABLE_LATE or kinds & {"job", "file_stream"}:
         return distance <= JOB_WINDOW
     if (event.log_source, event.kind.value) in draft.sources:
@@ -152,11 +152,18 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
     return distance <= SENSOR_WINDOW
 
 
+def _only_typed(draft: Draft) -> bool:
+    """A line of a shell history that no process is tied to yet."""
+    return draft.process is None and any(kind == "shell_command" for _, kind in draft.sources)
+
+
 def _same_landing(
     draft: Draft, event: Event, action: Action, process: Process | None, lineage: set[int], distance: int
 ) -> bool:
     """Findings without a URL join by the path that they write, close in time."""
     path = event.file_path or action.dest
+    if _only_typed(draft) and event.kind is EventKind.PROCESS_START and not action.urls and not draft.url_keys:
+        return distance <= HISTORY_WINDOW and draft.action.utility == action.utility and draft.action.dest == action.dest
     if not path:
         related = process is not None and draft.process is not None and id(draft.process) in lineage
         return (

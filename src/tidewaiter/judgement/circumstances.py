@@ -88,7 +88,8 @@ def _source(case: Case) -> Iterator[Circumstance]:
             yield "hosting_service", hosting
         elif places.below(host, place.distributors):
             yield "known_source", host
-    if case.action.utility in ("nc", "ncat", "socat", "bash") and case.action.kind is not ActionKind.LATERAL:
+    carries_raw = case.action.utility in roles.load().raw_carriers and case.action.kind is not ActionKind.LATERAL
+    if carries_raw and (case.dest or case.action.runs):
         yield "raw_socket", ""
 
 

@@ -167,7 +167,7 @@ def _number(text: str | None) -> int:
     try:
         return int(text or "0", 0)
     except ValueError:
-        return int(text) if (text or "").lstrip("+-").isdigit() else 0
+        return int(text) if text is not None and text.lstrip("+-").isdigit() else 0
 
 
 _ARITHMETIC = re.compile(r"\s*(0[xX][0-9a-fA-F]+|\d+|[A-Za-z_]\w*|<<|>>|[-+*/%&|^()~!])")

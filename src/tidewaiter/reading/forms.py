@@ -106,6 +106,9 @@ class View:
             return any(part in text for text in texts for part in wanted)
         if "." in condition or ":" in condition or condition in ("args", "stdin", "stdinfile", "stdout"):
             return bool(self.words(condition))
+        if condition == "piped":
+            given = self.invocation
+            return bool(given.stdin) or given.stdin_text is not None or given.stdin_file is not None
         return condition in self.parsed.options
 
     def all_hold(self, conditions: Iterable[str]) -> bool:
