@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -18,11 +19,12 @@ from typing import Any
 
 import msgspec
 
+from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
-from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate, place
+from tidewaiter.pipeline.run import ItemReader, ItemResult, WireCases, correlate, place
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 
@@ -102,11 +104,18 @@ class ScanResult:
         return self._work_dir / "transfers.jsonl"
 
     def collect(self, transfers: Iterator[Transfer]) -> None:
-        """Keep what the options ask for, on disk; only times and offsets stay in memory."""
+        """Keep what the options ask for, on disk; only times and offsets stay in memory.
+
+        Two copies of a log that names no host tell of one transfer twice: the later ones get a number behind the id.
+        """
         encoder = msgspec.json.Encoder()
+        known: Counter[str] = Counter()
         with self._path.open("wb") as file:
             for transfer in transfers:
                 if self._wanted(transfer):
+                    known[transfer.id] += 1
+                    if known[transfer.id] > 1:
+                        transfer.id = f"{transfer.id}-{known[transfer.id]}"
                     self._index.append((transfer.time or "", transfer.id, file.tell()))
                     self.counts[transfer.severity] += 1
                     file.write(encoder.encode(transfer) + b"\n")
@@ -139,9 +148,10 @@ class ScanResult:
                 yield decoder.decode(file.readline())
 
     def find(self, id_prefix: str) -> Transfer | None:
-        """The transfer whose id begins so, or None where none or several do."""
+        """The transfer of this id, or the one whose id begins so; None where none or several do."""
         found = [transfer for transfer in self.transfers() if transfer.id.startswith(id_prefix)]
-        return found[0] if len(found) == 1 else None
+        exact = [transfer for transfer in found if transfer.id == id_prefix]
+        return (exact or found)[0] if len(found) == 1 or exact else None
 
     def close(self) -> None:
         """Remove the temporary files."""
@@ -172,6 +182,7 @@ def scan(
         folders: dict[str, set[str]] = {}
         kinds: dict[str, set[str]] = {}
         names: dict[str, str] = {}
+        usual = FlowBaseline()
         for done in _read_all(items, work_dir, options, progress):
             result.accounts.extend(done.accounts)
             result.unreadable.extend(done.unreadable)
@@ -183,6 +194,7 @@ def scan(
                 kinds.setdefault(host, set()).update(seen)
             for host, name in done.names.items():
                 names[host] = min(names.get(host, name), name)
+            usual.merge(done.usual)
         result.accounts.sort(key=lambda account: account.log_file)
         result.unreadable.sort(key=lambda report: report.log_file)
         if not result.accounts:
@@ -190,7 +202,8 @@ def scan(
         from tidewaiter.judgement.judge import Judge
 
         runs.extend(place(unplaced, folders))
-        result.collect(correlate(runs, work_dir, kinds, names, Judge()))
+        wire = WireCases(usual, options.internal)
+        result.collect(correlate(runs, work_dir, kinds, names, Judge(), wire))
     except BaseException:
         result.close()
         raise
