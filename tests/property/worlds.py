@@ -9,8 +9,6 @@ import msgspec
 from hypothesis import strategies as st
 
 from tidewaiter import analytic
-from tidewaiter.correlation.assemble import assemble
-from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.keys import visible_kind
 from tidewaiter.judgement.judge import Judge
@@ -119,10 +117,7 @@ def told(steps: Sequence[Sequence[Row]]) -> list[Transfer]:
     fold = HostFold("web1", HostView({visible_kind(row.event) for row in rows}, "web1"))
     found: list[Transfer] = []
 
-    def take(drafts: Sequence[Draft]) -> None:
-        found.extend(JUDGE.all(assemble(draft, fold.view.kinds, fold.view.name) for draft in drafts))
-
     for step in steps:
-        take(fold.step([(row.event, row.findings) for row in step], step[-1].time if step else 0))
-    take(fold.finish())
+        found.extend(JUDGE.all(fold.step([(row.event, row.findings) for row in step], step[-1].time if step else 0)))
+    found.extend(JUDGE.all(fold.finish()))
     return sorted(found, key=lambda transfer: (transfer.id, msgspec.json.encode(transfer)))

@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 from tidewaiter.catalog import roles
 from tidewaiter.correlation import after, claims, pending
+from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import RECENT, Process, Processes
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
+from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.finding import Finding
 
@@ -50,12 +52,12 @@ class HostFold:
         self._swept = 0
 
     # ---------------------------------------------------------------- interface
-    def step(self, rows: Sequence[tuple[Event, Sequence[Finding]]], watermark: int) -> list[Draft]:
+    def step(self, rows: Sequence[tuple[Event, Sequence[Finding]]], watermark: int) -> list[Case]:
         """Take rows in time order; give up the transfers that no event after `watermark` can change.
 
         What is given up depends on the times alone, not on where the rows are cut: at every full SWEEP of log time.
         """
-        done: list[Draft] = []
+        done: list[Case] = []
         for event, findings in rows:
             if event.time // SWEEP > self._swept:
                 done += self._sweep(event.time)
@@ -64,15 +66,15 @@ class HostFold:
             done += self._sweep(watermark)
         return done
 
-    def _sweep(self, now: int) -> list[Draft]:
+    def _sweep(self, now: int) -> list[Case]:
         self._swept = now // SWEEP
         return self._release(self._swept * SWEEP - LIFETIME)
 
-    def finish(self) -> list[Draft]:
+    def finish(self) -> list[Case]:
         """Give up everything that is left."""
         return self._release(None)
 
-    def _release(self, before: int | None) -> list[Draft]:
+    def _release(self, before: int | None) -> list[Case]:
         done = [draft for draft in self.drafts if before is None or max(draft.last, draft.time) < before]
         if not done:
             return []
@@ -88,7 +90,7 @@ class HostFold:
                 self.by_base[base] = kept
             else:
                 del self.by_base[base]
-        return done
+        return [assemble(draft, self.view.kinds, self.view.name) for draft in done]
 
     # ------------------------------------------------------------------- events
     def _take(self, event: Event, findings: Iterable[Finding]) -> None:
