@@ -22,6 +22,7 @@ from tidewaiter.schema.action import Action, ActionKind
 _DEV_SOCKET = re.compile(r"^/dev/(?:tcp|udp)/([^/\s]+)/(\d+|\S+)$")
 _SENDS = frozenset({"cat", "tar", "gzip", "bzip2", "xz", "zip", "dd", "base64", "openssl", "cpio", "pg_dump", "mysqldump"})
 _CRON_TABLE = re.compile(r"^/etc/(?:crontab$|cron\.d/)|^/var/spool/cron/")
+_SHELL_ON_INPUT = re.compile(r"^\s*(?:sudo\s+)?(?:/bin/)?(?:ba|da|z|k)?sh(?:\s+-\w+)*(?:\s+--.*)?\s*$")
 _ECHO = frozenset({"echo", "printf", "write-output", "cat"})
 
 
@@ -280,6 +281,8 @@ class Follower:
             peers = view.texts([code.session]) if code.session else []
             return self._session(text, peers[0] if peers else None, utility), []
         if code.remote is not None:
+            if view.invocation.stdin_text and _SHELL_ON_INPUT.match(text):
+                text = view.invocation.stdin_text
             hosts = view.texts([code.remote])
 
             def run(local: list[Fetch]) -> list[Fetch]:
@@ -372,10 +375,11 @@ class Follower:
         for fetch in out:
             fetch.land(path)
         if _CRON_TABLE.match(path) and program_name(invocation.program) in _ECHO:
-            self._crontab(" ".join(invocation.args) or invocation.stdin_text or "", user=True)
+            self._crontab(known_output([invocation]) or invocation.stdin_text or "", user=path.startswith("/etc/"))
         name = program_name(invocation.program)
         if name in _ECHO and not is_null(path):
-            text = " ".join(invocation.args) if name != "cat" else (invocation.stdin_text or "")
+            printed = known_output([invocation]).rstrip("\n") or " ".join(invocation.args)
+            text = printed if name != "cat" else (invocation.stdin_text or "")
             key = path.lower()
             before = self.recall.files.get(key, "") if invocation.append else ""
             self.recall.files[key] = (before + text + "\n")[-65_536:]
