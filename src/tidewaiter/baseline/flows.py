@@ -52,7 +52,8 @@ class FlowBaseline(msgspec.Struct):
                 self.full = True
             else:
                 self.sides[key] = (known or 0) + 1
-            self._met(event.dst_ip, host)
+            if event.bytes_in and event.transport != "icmp":
+                self._met(event.dst_ip, host)
         elif kind in _NAMED:
             self._met(event.dst_host or event.dst_ip, host)
             extra = event.extra

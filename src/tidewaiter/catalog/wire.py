@@ -73,18 +73,13 @@ def load() -> Wire:
 
 @functools.lru_cache(maxsize=4_096)
 def client_of(user_agent: str) -> Client | None:
-    """The known program that a User-Agent names."""
+    """The known program that a User-Agent names: a browser's both begins and holds what it says, others do one of them."""
     text = user_agent.strip().lower()
-    browser: Client | None = None
     for client in load().client:
-        fits = text.startswith(client.begins) and (
-            not client.holds or not client.browser or any(h in text for h in client.holds)
-        )
-        if fits or (client.holds and not client.browser and any(part in text for part in client.holds)):
-            if not client.browser:
-                return client
-            browser = client
-    return browser
+        begins, holds = text.startswith(client.begins), any(part in text for part in client.holds)
+        if (begins and holds) if client.browser else (begins or holds):
+            return client
+    return None
 
 
 @functools.lru_cache(maxsize=4_096)

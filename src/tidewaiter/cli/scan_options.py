@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from typing import Any, TypeVar
 
 import click
@@ -26,6 +27,16 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     return since // timedelta(microseconds=1)
 
 
+def networks(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """Networks such as 10.0.0.0/8, as spelled. Raises click.BadParameter on what is none."""
+    for value in values:
+        try:
+            ip_network(value.strip(), strict=False)
+        except ValueError:
+            raise click.BadParameter(f"{value!r} is no network such as 10.0.0.0/8", ctx, param) from None
+    return values
+
+
 PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
 JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Processes to use. Default: all cores.")
 
@@ -34,6 +45,13 @@ SCOPE = (
     click.option("--since", metavar="TIME", callback=moment, help="Only transfers at or after this time (ISO 8601, UTC)."),
     click.option("--until", metavar="TIME", callback=moment, help="Only transfers at or before this time."),
     click.option("--host", "hosts", multiple=True, help="Only transfers on this host. May be repeated."),
+    click.option(
+        "--internal",
+        multiple=True,
+        metavar="CIDR",
+        callback=networks,
+        help="A network that is inside. May be repeated. Default: private and link-local addresses.",
+    ),
 )
 
 

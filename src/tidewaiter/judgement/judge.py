@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tidewaiter.catalog import weights as weight_data
+from tidewaiter.judgement import wire
 from tidewaiter.judgement.circumstances import circumstances
 from tidewaiter.schema.action import ActionKind
 from tidewaiter.schema.case import Case
@@ -26,7 +27,7 @@ class Judge:
         """Score, severity, confidence, techniques and reasons for one case."""
         transfer = case.transfer
         reasons = []
-        for reason, detail in circumstances(case):
+        for reason, detail in wire.circumstances(case) if case.analytic == wire.ANALYTIC else circumstances(case):
             known = self.weights.reason.get(reason)
             if known is not None:
                 reasons.append(Reason(id=reason, weight=known.weight, text=known.text.replace("{detail}", detail)))

@@ -9,6 +9,9 @@ from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
 from tidewaiter.schema.case import Case
 
+ANALYTIC = "wire"
+"""What `Case.analytic` says of cases of the network's side."""
+
 Circumstance = tuple[str, str]
 """Reason id and detail."""
 
@@ -62,7 +65,9 @@ def _file(case: Case) -> Iterator[Circumstance]:
         yield "double_extension", name or ""
 
 
-_FETCHED_SCRIPTS = frozenset({"ps1", "psm1", "bat", "cmd", "vbs", "vbe", "jse", "wsf", "hta", "sct", "sh", "py", "pl", "lnk", "chm"})
+_FETCHED_SCRIPTS = frozenset(
+    {"ps1", "psm1", "bat", "cmd", "vbs", "vbe", "jse", "wsf", "hta", "sct", "sh", "py", "pl", "lnk", "chm"}
+)
 """Scripts that no web page is made of: every page brings .js, and servers name their pages .php."""
 
 

@@ -17,6 +17,7 @@ class ScanOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     since: int | None = None
     until: int | None = None
     hosts: tuple[str, ...] = ()
+    internal: tuple[str, ...] = ()  # networks that are inside, instead of those that are by default
     jobs: int | None = None  # worker processes; None: one per core, at most 8
     item_seconds: float = 600.0  # a file whose reader says nothing for so long is given up
 

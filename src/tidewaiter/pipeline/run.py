@@ -8,10 +8,12 @@ from pathlib import Path
 import msgspec
 
 from tidewaiter import analytic, log_source
-from tidewaiter.correlation import keys
-from tidewaiter.correlation.assemble import assemble
-from tidewaiter.correlation.draft import Draft
+from tidewaiter.baseline.flows import FlowBaseline
+from tidewaiter.correlation import keys, wire_keys
 from tidewaiter.correlation.host import HostFold, HostView
+from tidewaiter.correlation.wire import WireFold, WireView
+from tidewaiter.correlation.wire_cases import case_of
+from tidewaiter.correlation.wire_roles import Roles
 from tidewaiter.errors import InputError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
@@ -19,6 +21,7 @@ from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
 from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.transfer import Transfer
@@ -37,6 +40,7 @@ class ItemResult(msgspec.Struct, kw_only=True):
     folders: dict[str, list[str]] = {}  # folder -> hosts that its logs name
     kinds: dict[str, list[str]] = {}  # host key -> kinds of events that its logs hold
     names: dict[str, str] = {}  # host key -> a host name as spelled
+    usual: FlowBaseline = msgspec.field(default_factory=FlowBaseline)  # what the network events show to be usual
 
 
 class ItemReader:
@@ -93,6 +97,11 @@ class ItemReader:
 
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
         visible: set[tuple[str, str]] = set()
+        times = [event.time for event in events if event.time]
+        on_wire = [event for event in events if wire_keys.is_wire(event)]
+        if on_wire:
+            self._take_wire(on_wire, account.log_file, result)
+            events = [event for event in events if not wire_keys.is_wire(event)] if len(on_wire) < len(events) else []
         for event, findings in self.sieve.examine(events):
             host = keys.host_key(event)
             shown = (host, keys.visible_kind(event))
@@ -101,13 +110,20 @@ class ItemReader:
                 self._note_host(event, shown, account.log_file, result)
             if findings or keys.is_context(event):
                 self._rows.append(row_of(host, event, findings))
-        times = [event.time for event in events if event.time]
         if times:
             first, last = min(times), max(times)
             account.first = first if account.first is None else min(first, account.first)
             account.last = last if account.last is None else max(last, account.last)
         if len(self._rows) >= ROWS_IN_MEMORY:
             self._spill(result)
+
+    def _take_wire(self, events: list[Event], log_file: str, result: ItemResult) -> None:
+        """Network events: all are counted for what is usual, those that may carry a file become rows of their two endpoints."""
+        folder = folder_of(log_file)
+        for event in events:
+            result.usual.note(event)
+            if wire_keys.wanted(event):
+                self._rows.append(row_of(wire_keys.group_key(event, folder), event, ()))
 
     def _note_host(self, event: Event, shown: tuple[str, str], log_file: str, result: ItemResult) -> None:
         """Remember what a host's logs can show, its name, and that it is named in this folder."""
@@ -154,23 +170,53 @@ def place(unplaced: Iterable[Path], folders: dict[str, set[str]]) -> Iterator[Pa
         yield path
 
 
+class WireCases:
+    """Folds over network events, and what the analytics say of the files that come out."""
+
+    def __init__(self, usual: FlowBaseline | None = None, internal: tuple[str, ...] = ()) -> None:
+        self.usual = usual or FlowBaseline()
+        self.view = WireView(Roles(internal), self.usual)
+        self._analytics: list[analytic.WireAnalytic] = [entry.load() for entry in analytic.WIRE_REGISTER]
+
+    def cases(self, files: Iterable[Carried]) -> Iterator[Case]:
+        """The cases of carried files; uploads out of the network are none."""
+        for carried in files:
+            direction = self.view.roles.direction(carried)
+            if direction is not None:
+                marks = [mark for one in self._analytics for mark in one.reasons(carried, self.usual)]
+                yield case_of(carried, direction, marks)
+
+
 def correlate(
-    runs: Iterable[Path], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], judge: Judge
+    runs: Iterable[Path],
+    work_dir: Path,
+    kinds: dict[str, set[str]],
+    names: dict[str, str],
+    judge: Judge,
+    wire: WireCases | None = None,
 ) -> Iterator[Transfer]:
-    """Fold the rows of each host in time order and judge what comes out. Transfers of one host come together."""
-    fold: HostFold | None = None
+    """Fold the rows of each host, and of each pair of addresses, in time order and judge what comes out."""
+    wire = wire or WireCases()
+    fold: HostFold | WireFold | None = None
     for row in rows.merge(list(runs), work_dir):
         if fold is None or fold.host != row.host:
             if fold is not None:
-                yield from judge.all(_cases(fold, fold.finish()))
-            fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
-        done = fold.step([(row.event, row.findings)], watermark=row.time)
-        if done:
-            yield from judge.all(_cases(fold, done))
+                yield from judge.all(_finished(fold, wire))
+            if row.host.startswith(wire_keys.PREFIX):
+                fold = WireFold(row.host, wire.view)
+            else:
+                fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
+        if isinstance(fold, WireFold):
+            if files := fold.step([(row.event, row.findings)], watermark=row.time):
+                yield from judge.all(wire.cases(files))
+        elif done := fold.step([(row.event, row.findings)], watermark=row.time):
+            yield from judge.all(done)
     if fold is not None:
-        yield from judge.all(_cases(fold, fold.finish()))
+        yield from judge.all(_finished(fold, wire))
 
 
-def _cases(fold: HostFold, drafts: Iterable[Draft]) -> Iterator[Case]:
-    for draft in drafts:
-        yield assemble(draft, fold.view.kinds, fold.view.name)
+def _finished(fold: HostFold | WireFold, wire: WireCases) -> Iterator[Case]:
+    if isinstance(fold, WireFold):
+        yield from wire.cases(fold.finish())
+    else:
+        yield from fold.finish()
