@@ -30,7 +30,7 @@ def inner_commands(wrap: Wrap, view: View) -> list[list[Word]]:
     """The words of each command that the wrapper starts, without leading `NAME=value`; empty where there is none.
 
     With `wrap.stdin` the words of the known standard input, or those behind `:::`, are appended as xargs(1) and parallel(1) do,
-    or take the place of the option `replace` (`{}` where it is not given).
+    or take the place of the option `replace` (`{}` where it is not given). What cannot be known stands there as `{}`.
     """
     words = view.words(wrap.args)
     while words and _ASSIGNMENT.match(words[0].text):
@@ -47,6 +47,8 @@ def inner_commands(wrap: Wrap, view: View) -> list[list[Word]]:
     values = values[:_WORDS_AT_MOST]
     named = view.texts(["opt.replace"])
     place = named[0] if named and not named[0].startswith("-") else "{}"
+    if words and not values and (view.invocation.stdin or view.invocation.stdin_file):
+        values = [Word(place, known=False)]  # read, but not known: the form of a downloader can ask for it
     if not values or not words:
         return [words] if words else []
     if not any(place in word.text for word in words):
