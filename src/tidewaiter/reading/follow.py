@@ -224,7 +224,7 @@ class Follower:
         left: list[Fetch] = []
         before = len(self.fetches)
         for words in commands:
-            if wrap.stdin and words[-1].text in ("-c", "-e"):  # xargs sh -c: the content itself is the text
+            if wrap.stdin and {word.text for word in words[-2:]} & {"-c", "-e"}:  # xargs sh -c: the content itself is the text
                 for fetch in incoming:
                     fetch.run()
             hosts = view.texts([wrap.remote]) if wrap.remote is not None else []

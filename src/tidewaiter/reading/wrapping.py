@@ -47,7 +47,7 @@ def inner_commands(wrap: Wrap, view: View) -> list[list[Word]]:
     values = values[:_WORDS_AT_MOST]
     named = view.texts(["opt.replace"])
     place = named[0] if named and not named[0].startswith("-") else "{}"
-    if words and not values and (view.invocation.stdin or view.invocation.stdin_file):
+    if words and not values and (view.invocation.stdin or view.invocation.stdin_file or view.texts(["opt.arg_file"])):
         values = [Word(place, known=False)]  # read, but not known: the form of a downloader can ask for it
     if not values or not words:
         return [words] if words else []
