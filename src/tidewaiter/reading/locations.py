@@ -73,7 +73,9 @@ def is_loopback(text: str) -> bool:
     if host is None:
         return False
     name = host.lower().strip("[]").rstrip(".")
-    if name in ("localhost", "0.0.0.0", "::1", "::") or name.endswith(".localhost") or name.startswith("localhost."):  # noqa: S104
+    if name in ("localhost", "0.0.0.0", "::1", "::"):  # noqa: S104 - compared with, nothing is bound
+        return True
+    if name.endswith(".localhost") or name.startswith("localhost."):
         return True
     try:
         return ipaddress.ip_address(name).is_loopback
@@ -110,7 +112,9 @@ def is_host(text: str) -> bool:
     return bool(_HOST.match(text)) and not text.isdigit()
 
 
-_PAGE = frozenset("htm html php asp aspx jsp jspx do action cgi shtml xhtml com net org".split())
+_PAGE = frozenset(
+    ("htm", "html", "php", "asp", "aspx", "jsp", "jspx", "do", "action", "cgi", "shtml", "xhtml", "com", "net", "org")
+)
 _INNER = re.compile(r"(?:https?|ftps?|file)://[^\s\"'|<>)]+|(?<!\b[a-z]:)(?<!\w)\\\\[a-z0-9][^\s\"'|<>),;&?*]+", re.I)
 
 
