@@ -42,6 +42,7 @@ REGISTER: tuple[Entry, ...] = (
     Entry("jsonl", "jsonl", "one JSON object per line, every field"),
     Entry("csv", "csv", "one row per transfer, for a spreadsheet"),
     Entry("detail", "detail", "one page per transfer: stages, reasons, evidence"),
+    Entry("html", "html_report", "one self-contained page; `tidewaiter report` adds the account of the inputs"),
 )
 
 

@@ -15,6 +15,7 @@ from tidewaiter.errors import NothingReadableError, TidewaiterError, UsageError
 
 COMMANDS: dict[str, str] = {
     "scan": "Find every transfer in logs, folders and archives.",
+    "report": "Write one HTML page about every transfer.",
     "show": "Show one transfer with its stages, reasons and evidence lines.",
     "explain": "Say what a command line or script brings in.",
 }
