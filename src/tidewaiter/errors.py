@@ -8,6 +8,7 @@ TidewaiterError
 │   ├── UnrecognisedError   no log source knows the content
 │   ├── DamagedError        the content breaks off or contradicts itself
 │   └── LimitError          a bound (depth, count, size, ratio, time) was reached
+├── StoreError              the store cannot be opened, read or written: says what to do
 └── MissingProgramError     an outside program is not installed: says how to install it
 """
 
@@ -56,3 +57,7 @@ class LimitError(InputError):
 
 class MissingProgramError(TidewaiterError):
     """An outside program is not installed."""
+
+
+class StoreError(TidewaiterError):
+    """The store cannot be opened, read or written."""

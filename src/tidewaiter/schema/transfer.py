@@ -86,6 +86,15 @@ class EvidenceRow(msgspec.Struct, kw_only=True):
     summary: str
 
 
+class Verdict(msgspec.Struct, kw_only=True):
+    """What an analyst said of a transfer: true_positive, benign or unsure; why, who, and when (RFC 3339)."""
+
+    verdict: str
+    note: str = ""
+    by: str = ""
+    at: str | None = None
+
+
 class Transfer(msgspec.Struct, kw_only=True):
     """One transferred file, as `tidewaiter scan --format jsonl` prints it."""
 
@@ -108,6 +117,7 @@ class Transfer(msgspec.Struct, kw_only=True):
     confidence: int = 0
     reasons: list[Reason] = []
     evidence: list[EvidenceRow] = []
+    verdict: Verdict | msgspec.UnsetType = msgspec.UNSET  # only where a store holds one
 
 
 __all__ = ["SEVERITIES", "STAGES", "Evidence", "Transfer"]
