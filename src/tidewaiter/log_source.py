@@ -98,6 +98,7 @@ REGISTER: tuple[Entry, ...] = (
     Entry("windows_defender", "windows"),
     Entry("windows_system", "windows"),
     # Streams are asked in this order; the first that recognises the content reads it.
+    Entry("packet_capture", "stream"),
     Entry("browser_chrome", "stream"),
     Entry("browser_firefox", "stream"),
     Entry("macos_quarantine", "stream"),
@@ -111,6 +112,8 @@ REGISTER: tuple[Entry, ...] = (
     Entry("proxy_squid", "stream"),  # before web_server: its emulated lines are access lines too
     Entry("web_server", "stream"),
     Entry("proxy_w3c", "stream"),
+    Entry("esxi_host", "stream"),
+    Entry("linux_sshd", "stream"),  # after whatever else stands in syslog lines
 )
 
 

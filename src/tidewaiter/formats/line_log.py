@@ -6,6 +6,7 @@ A log source gives a function that turns one line into its event; memory is boun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from enum import Enum
 
 from tidewaiter.formats.text_lines import TextBlock, text, text_blocks
 from tidewaiter.log_source import Opened
@@ -16,12 +17,24 @@ from tidewaiter.schema.tally import tally
 LINES_LOOKED_AT = 200
 """How many whole lines of the head a recogniser looks at."""
 
-LineParser = Callable[[str, str], "Event | str | None"]
-"""(line, its 1-based number) -> its event, why it is of no use, or None where it is damaged."""
+
+class Joined(Enum):
+    """A line that another line's event says too, or will say."""
+
+    JOINED = "joined"
 
 
-def events_of_lines(opened: Opened, account: Account, parse: LineParser, what: str) -> Iterator[list[Event]]:
-    """Yield the events of each block of lines and count every line. `what` names the log for reports of damage.
+JOINED = Joined.JOINED
+
+LineParser = Callable[[str, str], Event | str | Joined | None]
+"""(line, its 1-based number) -> its event, why it is of no use, JOINED, or None where it is damaged."""
+
+
+def events_of_lines(
+    opened: Opened, account: Account, parse: LineParser, what: str, finish: Callable[[], list[Event]] | None = None
+) -> Iterator[list[Event]]:
+    """Yield the events of each block of lines and count every line. `what` names the log for reports of damage; `finish`
+    gives the events of joined lines that are still held at the end.
 
     A line that is not UTF-8 has its bytes escaped. A ValueError or OverflowError of `parse` damages its line only. Raises
     OSError when the file cannot be read.
@@ -29,6 +42,7 @@ def events_of_lines(opened: Opened, account: Account, parse: LineParser, what: s
     for block in text_blocks(opened.path):
         events: list[Event] = []
         skipped: dict[str, int] = {}
+        joined = 0
         number = block.number
         for line in lines_of(block):
             try:
@@ -41,14 +55,19 @@ def events_of_lines(opened: Opened, account: Account, parse: LineParser, what: s
                     _not_parsed(line, number, block, account, what)
             if isinstance(found, Event):
                 events.append(found)
+            elif found is JOINED:
+                joined += 1
             elif found is not None:
                 skipped[found] = skipped.get(found, 0) + 1
             number += 1
         for reason, count in skipped.items():
             account.skip(reason, count)
-        account.parse(len(events))
+        account.parse(len(events) + joined)
         if events:
             yield tally(events, account)
+    held = finish() if finish is not None else []
+    if held:
+        yield tally(held, account)
 
 
 def lines_of(block: TextBlock) -> list[str]:
