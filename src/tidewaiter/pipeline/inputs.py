@@ -36,16 +36,8 @@ __all__ = [
     "work_folder",
 ]
 
-Family = Literal["evtx", "windows_json", "stream", "not_read"]
+Family = Literal["evtx", "windows_json", "stream"]
 
-_CAPTURE_MAGIC = (
-    b"\xa1\xb2\xc3\xd4",
-    b"\xd4\xc3\xb2\xa1",
-    b"\xa1\xb2\x3c\x4d",
-    b"\x4d\x3c\xb2\xa1",
-    b"\xa1\xb2\xcd\x34",
-    b"\x34\xcd\xb2\xa1",
-)
 _SQLITE_MAGIC = b"SQLite format 3\0"
 
 
@@ -61,8 +53,7 @@ class WorkItem(msgspec.Struct, kw_only=True, frozen=True):
 class Recognised(NamedTuple):
     """Who reads an input and what in its content said so.
 
-    `family` "evtx" and "windows_json" name a container (formats/), "stream" a log source of the register; "not_read" is
-    known content that this release does not read: `why` is then the reason to report it as skipped.
+    `family` "evtx" and "windows_json" name a container (formats/), "stream" a log source of the register.
     """
 
     family: Family
@@ -248,8 +239,6 @@ def _what(mode: int) -> str:
 def recognise(opened: Opened) -> Recognised | None:
     """Who reads this input, by content: the Windows containers, then the register in its order, then names; None = nobody."""
     head = opened.head
-    if head.startswith(_CAPTURE_MAGIC) or (head.startswith(b"\x0a\x0d\x0d\x0a") and head[8:12] in _PCAPNG_ORDER):
-        return Recognised("not_read", "packet_capture", "packet captures are read by a later release")
     why: str | None = _ask("tidewaiter.formats.evtx", head)
     if why is not None:
         return Recognised("evtx", "evtx", why)
@@ -271,9 +260,6 @@ def recognise(opened: Opened) -> Recognised | None:
             if why is not None:
                 return Recognised("stream", name, why)
     return None
-
-
-_PCAPNG_ORDER = (b"\x1a\x2b\x3c\x4d", b"\x4d\x3c\x2b\x1a")
 
 
 def _ask(module: str, head: bytes) -> str | None:

@@ -14,7 +14,7 @@ from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold, WireView
 from tidewaiter.correlation.wire_cases import case_of
 from tidewaiter.correlation.wire_roles import Roles
-from tidewaiter.errors import InputError
+from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
@@ -71,8 +71,8 @@ class ItemReader:
 
     def _read_input(self, opened: Opened, result: ItemResult) -> None:
         recognised = inputs.recognise(opened)
-        if recognised is None or recognised.family == "not_read":
-            problem = recognised.why if recognised else "no log source knows this content"
+        if recognised is None:
+            problem = "no log source knows this content"
             result.unreadable.append(Unreadable(log_file=opened.log_file, place="file", problem=problem, kind="unrecognised"))
             return
         account = Account(log_file=opened.log_file, recognised_as=recognised.name, why=recognised.why, bytes=opened.size)
@@ -81,6 +81,10 @@ class ItemReader:
             for events in self._events(recognised.family, recognised.name, opened, account):
                 self.heartbeat()
                 self._take(events, account, result)
+        except MissingProgramError as error:
+            result.accounts.remove(account)
+            report = Unreadable(log_file=opened.log_file, place="file", problem=str(error), kind="unreadable")
+            result.unreadable.append(report)
         except InputError as error:
             account.damage_at(error.place, error.problem)
         except Exception as error:  # noqa: BLE001 - a reader's bug costs one file: it is named, and the run goes on

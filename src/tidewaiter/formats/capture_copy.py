@@ -1,0 +1,65 @@
+"""Copying the readable packets of a capture into plain pcap files, for engines that refuse the original.
+
+One file per link type, because a pcap file has one. Bytes of packets are copied as they are; only Linux cooked captures of
+version 2 get the header of version 1, which holds the same fields in another order.
+
+Source: the registry of link types at tcpdump.org ("LINKTYPE_LINUX_SLL", "LINKTYPE_LINUX_SLL2").
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+from tidewaiter.formats import capture
+
+RAW, SLL, SLL2 = 101, 113, 276
+MOST_LINKS = 8
+
+_HEADER = struct.Struct("<IHHiIII")
+_RECORD = struct.Struct("<IIII")
+
+
+def copy_readable(path: Path, folder: Path, links: frozenset[int], strip: Mapping[int, int]) -> list[Path]:
+    """Write the packets of the wanted link types to `folder`; returns a file per link type, in order of appearance.
+
+    Of the link types in `strip` so many bytes are dropped, which leaves IP.
+
+    Raises OSError where the file cannot be read or written.
+    """
+    written: dict[int, tuple[Path, IO[bytes]]] = {}
+    with ExitStack() as stack:
+        file = stack.enter_context(path.open("rb"))
+        data = stack.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        for packet in capture.packets(data):
+            link = packet.link
+            if link not in links and link not in strip and link != SLL2:
+                continue
+            content = data[packet.start : packet.start + packet.length]
+            original = packet.original
+            if link == SLL2:
+                if len(content) < 20:
+                    continue
+                link, content, original = SLL, _older_cooked(content), original - 4
+            elif link in strip:
+                content, original, link = content[strip[link] :], original - strip[link], RAW
+            if link not in written:
+                if len(written) == MOST_LINKS:
+                    continue
+                target = folder / f"link-{link}.pcap"
+                written[link] = target, stack.enter_context(target.open("wb"))
+                written[link][1].write(_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, capture.LONGEST_PACKET, link))
+            seconds, micro = divmod(max(packet.time, 0), 1_000_000)
+            out = written[link][1]
+            out.write(_RECORD.pack(seconds & 0xFFFFFFFF, micro, len(content), max(original, len(content))))
+            out.write(content)
+    return [target for target, _ in written.values()]
+
+
+def _older_cooked(content: bytes) -> bytes:
+    protocol, _, _, hardware, kind, length, address = struct.unpack_from(">HHIHBB8s", content)
+    return struct.pack(">HHH8sH", kind, hardware, length, address, protocol) + content[20:]

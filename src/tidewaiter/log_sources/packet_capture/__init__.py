@@ -1,0 +1,182 @@
+"""Packet captures (pcap and pcapng), read by Suricata 7 with our configuration; its EVE log becomes the events.
+
+`record` is the line of the EVE log, which is kept only while it is read. tshark, where it is installed, adds the files of
+protocols that Suricata does not carry. `formats.capture_suricata` runs Suricata and says what it is asked for.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from tidewaiter.formats import capture, capture_copy, capture_suricata
+from tidewaiter.formats.capture import Capture
+from tidewaiter.formats.capture_suricata import Engine, Program
+from tidewaiter.log_source import HEAD_BYTES, REGISTER, Opened
+from tidewaiter.log_sources.packet_capture.carried import Added, files_of_flows
+from tidewaiter.log_sources.packet_capture.flows import Flows, survey_log
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.tally import tally
+
+NAME = "packet_capture"
+
+
+class Source:
+    """The stream log source of packet captures."""
+
+    title = "packet capture"
+
+    def recognise(self, head: bytes) -> str | None:
+        """The header of a pcap or pcapng file."""
+        return capture.recognise(head)
+
+    def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
+        """Yield the events of the capture; batches are empty while Suricata is at work, so that nobody takes us for stuck.
+
+        Raises MissingProgramError, before anything is counted, where Suricata is not installed.
+        """
+        program = capture_suricata.find()
+        account.recognised_as, account.why = f"{self.title}, Suricata {program.version}", capture.recognise(opened.head)
+        held = capture.survey(opened.path)
+        _count_damage(held, account)
+        if held.secrets:
+            account.notes.append("the capture holds TLS keys, which are not used")
+        with tempfile.TemporaryDirectory(prefix="tidewaiter-capture-", ignore_cleanup_errors=True) as name:
+            folder = Path(name)
+            log = yield from _run(program, opened, held, folder, account)
+            if log is None:
+                return
+            flows = survey_log(log)
+            if flows.forgotten:
+                account.notes.append(f"{flows.forgotten:,} flows more than are kept: their files keep the direction of the log")
+            for events in _events(log, opened, account):
+                yield tally([_turned(event, flows) for event in events], account)
+            added = Added(opened.log_file, account)
+            yield from files_of_flows(opened, flows, folder, added)
+            if added.events:
+                account.parse(len(added.events))
+                yield tally(added.events, account)
+
+
+def _count_damage(held: Capture, account: Account) -> None:
+    for item in held.damage:
+        account.damage_at(item.place, item.problem)
+    if held.damaged > len(held.damage):
+        account.damage_at("the capture", "more damaged records", held.damaged - len(held.damage))
+
+
+def _run(
+    program: Program, opened: Opened, held: Capture, folder: Path, account: Account
+) -> Generator[list[Event], None, Path | None]:
+    """Run Suricata on the capture, or on readable copies of it; returns its log, or None where there is nothing in it."""
+    if not held.packets:
+        account.notes.append("0 packets")
+        return None
+    links = capture_suricata.links()
+    convertible = links.read | links.strip.keys() | {capture_copy.SLL2}
+    for link in sorted(held.links.keys() - convertible):
+        name = f" ({links.names[link]})" if link in links.names else ""
+        account.skip(f"packet of link type {link}{name}, which Suricata does not read", held.links[link])
+    parts = [opened.path]
+    if held.resumed or len(held.links) > 1 or not held.links.keys() <= links.read:
+        parts = _copied(opened, folder, account)
+    log = folder / "eve.json"
+    for number, part in enumerate(parts):
+        engine = yield from _engine(program, part, folder / f"run-{number}", opened.size)
+        if engine.refused is not None and part == opened.path:
+            account.notes.append(f"Suricata refused the file ({engine.refused})")
+            for again, copy in enumerate(_copied(opened, folder, account)):
+                engine = yield from _engine(program, copy, folder / f"again-{again}", opened.size)
+                _report(program, engine, opened.size, account)
+                _append(engine.log, log)
+            continue
+        _report(program, engine, opened.size, account)
+        _append(engine.log, log)
+    return log if log.exists() else None
+
+
+def _copied(opened: Opened, folder: Path, account: Account) -> list[Path]:
+    links = capture_suricata.links()
+    copies = folder / "copies"
+    copies.mkdir()
+    parts = capture_copy.copy_readable(opened.path, copies, links.read, links.strip)
+    account.notes.append(f"readable packets were copied to {len(parts)} pcap file{'s' if len(parts) != 1 else ''} for Suricata")
+    return parts
+
+
+def _engine(program: Program, part: Path, folder: Path, size: int) -> Generator[list[Event], None, Engine]:
+    """One run of Suricata in a folder of its own."""
+    folder.mkdir()
+    running = capture_suricata.read(program, part, folder, capture_suricata.seconds_for(size))
+    try:
+        while True:
+            try:
+                next(running)
+            except StopIteration as done:
+                engine: Engine = done.value
+                return engine
+            yield []
+    finally:
+        running.close()
+
+
+def _report(program: Program, engine: Engine, size: int, account: Account) -> None:
+    """Put into the account how a run ended."""
+    if engine.packets is not None:
+        account.notes.append(f"Suricata {program.version} read {engine.packets:,} packets")
+    if engine.ended.out_of_time:
+        bound = capture_suricata.seconds_for(size)
+        account.damage_at("packet engine", f"Suricata was stopped after {bound:.0f} s; what it had logged by then was read")
+    elif engine.refused is not None:
+        account.damage_at("packet engine", f"Suricata does not read this capture: {engine.refused}")
+    elif engine.ended.code:
+        account.damage_at("packet engine", f"Suricata ended with exit code {engine.ended.code}; what it had logged was read")
+
+
+def _append(part: Path, log: Path) -> None:
+    """Join the logs of several runs, so that a line number names one record."""
+    with suppress(FileNotFoundError):
+        if not log.exists():
+            part.replace(log)
+            return
+        with part.open("rb") as source, log.open("ab") as target:
+            shutil.copyfileobj(source, target, 1 << 20)
+
+
+def _events(log: Path, opened: Opened, account: Account) -> Iterator[list[Event]]:
+    """The events of the EVE log, as the log source of Suricata reads them, with our name and label."""
+    reader = next(entry for entry in REGISTER if entry.name == "suricata_eve").load()
+    with log.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    inner = Account(log_file=opened.log_file)
+    if not head:
+        return
+    for events in reader.read(Opened(path=log, log_file=opened.log_file, size=log.stat().st_size, head=head), inner):
+        for event in events:
+            event.log_source = NAME
+        yield events
+    account.parse(inner.parsed)
+    for reason, count in inner.skipped.items():
+        account.skip(reason, count)
+    for item in inner.damage:
+        account.damage_at(f"EVE {item.place}", item.problem)
+    if inner.damaged > len(inner.damage):
+        account.damage_at("EVE", "more damaged records", inner.damaged - len(inner.damage))
+
+
+def _turned(event: Event, flows: Flows) -> Event:
+    """A file names its sender first; the record of its flow knows for certain who opened the connection."""
+    if event.kind is not EventKind.FILE_ON_WIRE or event.flow_id is None:
+        return event
+    flow = flows.known.get(event.flow_id)
+    if flow is not None and flow.opener == (event.dst_ip, event.dst_port) != (event.src_ip, event.src_port):
+        event.src_ip, event.src_port, event.dst_ip, event.dst_port = (
+            event.dst_ip, event.dst_port, event.src_ip, event.src_port,
+        )  # fmt: skip
+        if event.extra is not None and "is_orig" in event.extra:
+            event.extra["is_orig"] = not event.extra["is_orig"]
+    return event

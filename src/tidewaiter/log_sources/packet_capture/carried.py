@@ -1,0 +1,166 @@
+"""Files of flows that Suricata marks and does not carry: tshark gives the bytes, this makes the events."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+from tidewaiter.formats import capture_tshark
+from tidewaiter.formats.capture_child import Ended
+from tidewaiter.formats.capture_contents import Carried, files_in
+from tidewaiter.formats.capture_tshark import Endpoint, Pair
+from tidewaiter.log_source import Opened
+from tidewaiter.log_sources.packet_capture.flows import MOST_MARKED, Flow, Flows
+from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event, EventKind
+
+NAME = "packet_capture"
+BYTES_FOLLOWED = 256 << 20
+"""How much of a capture is read again, in bytes of the marked flows."""
+_PROTOCOLS = {"raw": None}
+
+
+class Added:
+    """The events that are added to those of the EVE log; `seq` tells them from the record of the same line."""
+
+    def __init__(self, log_file: str, account: Account) -> None:
+        self.log_file = log_file
+        self.account = account
+        self.events: list[Event] = []
+
+    def note(self, text: str) -> None:
+        """Say in the account what was not read, and why."""
+        self.account.notes.append(text)
+
+    def add(
+        self, carried: Carried, flow: Flow | None, client: Endpoint, server: Endpoint, protocol: str | None, time: int
+    ) -> None:
+        """One file on the wire. `client` opened the connection, or asked for the file."""
+        sender, receiver = (client, server) if carried.to_server else (server, client)
+        state = "CLOSED" if carried.complete else "TRUNCATED" if carried.complete is False else None
+        extra = {
+            "is_orig": carried.to_server, "tx_hosts": (sender[0],), "rx_hosts": (receiver[0],), "state": state,
+            "gaps": carried.gaps, "rebuilt_by": "tshark", **carried.more,
+        }  # fmt: skip
+        self.events.append(
+            Event(
+                kind=EventKind.FILE_ON_WIRE,
+                time=time,
+                log_source=NAME,
+                log_file=self.log_file,
+                record=str(flow.line) if flow else "0",
+                seq=len(self.events) + 1,
+                file_path=carried.name,
+                file_size=carried.size,
+                file_type=carried.type,
+                sha256=carried.sha256,
+                md5=carried.md5,
+                src_ip=client[0],
+                src_port=client[1],
+                dst_ip=server[0],
+                dst_port=server[1],
+                transport="udp" if protocol == "tftp" else "tcp",
+                protocol=protocol,
+                flow_id=flow.flow_id if flow else None,
+                community_id=flow.community_id if flow else None,
+                extra={name: value for name, value in extra.items() if value is not None},
+            )
+        )
+
+
+def files_of_flows(opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
+    """Add the files of marked flows and of TFTP; yields empty batches while tshark works."""
+    if not flows.marked and not flows.tftp:
+        return
+    tshark = capture_tshark.find()
+    what = _what(flows)
+    if tshark is None:
+        added.note(f"{what} not read for content: tshark is not installed (Debian: apt-get install tshark)")
+        return
+    if opened.size > capture_tshark.LARGEST_CAPTURE:
+        added.note(f"{what} not read for content: the capture is larger than {capture_tshark.LARGEST_CAPTURE // 1_000_000} MB")
+        return
+    if flows.marked:
+        yield from _streams(tshark, opened, flows, folder / "follow", added)
+    if flows.tftp:
+        yield from _tftp(tshark, opened, flows, folder / "tftp", added)
+
+
+def _what(flows: Flows) -> str:
+    parts = [f"{len(flows.marked)} flows of protocols that Suricata does not read"] if flows.marked else []
+    return " and ".join([*parts, *(["TFTP"] if flows.tftp else [])])
+
+
+def _chosen(flows: Flows, added: Added) -> dict[frozenset[Endpoint], Flow]:
+    """The flows to read again by their ends, as many as the bounds allow."""
+    chosen: dict[frozenset[Endpoint], Flow] = {}
+    left, size = 0, 0
+    for flow_id in flows.marked:
+        flow = flows.known[flow_id]
+        size += flow.size
+        if len(chosen) >= MOST_MARKED or size > BYTES_FOLLOWED:
+            size -= flow.size
+            left += 1
+            continue
+        chosen[_ends(flow)] = flow
+    if left:
+        added.note(f"{left} of {len(flows.marked)} flows of unknown protocols not read for content: too many or too large")
+    return chosen
+
+
+def _ends(flow: Flow) -> frozenset[Endpoint]:
+    return frozenset(((flow.opener[0] or "", flow.opener[1] or 0), (flow.accepter[0] or "", flow.accepter[1] or 0)))
+
+
+def _streams(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
+    chosen = _chosen(flows, added)
+    pairs = [
+        Pair((flow.opener[0] or "", flow.opener[1] or 0), (flow.accepter[0] or "", flow.accepter[1] or 0))
+        for flow in chosen.values()
+    ]
+    folder.mkdir()
+    ended = yield from _waited(capture_tshark.follow(tshark, opened.path, folder, pairs))
+    _report(ended, added)
+    for stream in capture_tshark.followed(folder):
+        flow = chosen.get(frozenset((stream.client, stream.server)))
+        if flow is None:
+            continue
+        client, server = stream.client, stream.server
+        sides = (stream.from_client, stream.from_server)
+        if flow.opener == server != client:
+            client, server, sides = server, client, (sides[1], sides[0])
+        kind = flows.marked[flow.flow_id]
+        for carried in files_in(kind, *sides):
+            if stream.cut:
+                carried.complete, carried.sha256, carried.md5 = False, None, None
+            added.add(carried, flow, client, server, _PROTOCOLS.get(kind, kind), flow.end)
+
+
+def _tftp(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
+    folder.mkdir()
+    ended = yield from _waited(capture_tshark.list_tftp(tshark, opened.path, folder))
+    _report(ended, added)
+    by_ends = {_ends(flow): flow for flow in flows.known.values() if flow.transport == "udp"}
+    for file in capture_tshark.tftp_files(folder):
+        flow = by_ends.get(frozenset((file.client, file.server)))
+        added.add(file.carried, flow, file.client, file.server, "tftp", file.time)
+
+
+def _waited(running: Generator[None, None, Ended]) -> Generator[list[Event], None, Ended]:
+    try:
+        while True:
+            try:
+                next(running)
+            except StopIteration as done:
+                ended: Ended = done.value
+                return ended
+            yield []
+    finally:
+        running.close()
+
+
+def _report(ended: Ended, added: Added) -> None:
+    if ended.out_of_time:
+        added.note(f"tshark was stopped after {capture_tshark.SECONDS:.0f} s; what it had written by then was read")
+    elif ended.code:
+        added.note(f"tshark ended with exit code {ended.code}; what it had written was read")

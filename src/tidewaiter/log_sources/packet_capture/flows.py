@@ -1,0 +1,131 @@
+"""A first look at the EVE log of a capture: who opened each flow, and which flows are worth reading again for their content."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tidewaiter.formats.json_lines import IsoTimes
+
+FLOWS_KEPT = 200_000
+MOST_MARKED = 100
+"""Flows that are read again, per capture."""
+
+_FLOW, _ALERT, _TFTP = b'"event_type":"flow"', b'"event_type":"alert"', b'"event_type":"tftp"'
+_PORTS = {79: "finger", 70: "gopher", 873: "rsync"}
+_NO_PROTOCOL = (None, "failed", "unknown")
+
+
+class _Alert(msgspec.Struct, gc=False):
+    signature_id: int = 0
+
+
+class _Flow(msgspec.Struct, gc=False):
+    bytes_toserver: int = 0
+    bytes_toclient: int = 0
+    start: str | None = None
+    end: str | None = None
+
+
+class _Record(msgspec.Struct):
+    """What is needed of a record here."""
+
+    event_type: str
+    timestamp: str
+    flow_id: Any = None
+    src_ip: str | None = None
+    src_port: int | None = None
+    dest_ip: str | None = None
+    dest_port: int | None = None
+    proto: str | None = None
+    app_proto: str | None = None
+    community_id: str | None = None
+    alert: _Alert | None = None
+    flow: _Flow | None = None
+
+
+class Flow(msgspec.Struct, gc=False):
+    """One flow: its ends, its ids, its size in bytes of packets, and the line of its record."""
+
+    opener: tuple[str | None, int | None]
+    accepter: tuple[str | None, int | None]
+    flow_id: str
+    community_id: str | None
+    transport: str
+    protocol: str | None
+    size: int
+    end: int
+    line: int
+
+
+class Flows(msgspec.Struct):
+    """The flows of a capture by id, those to read again with the reason, and what there is of TFTP."""
+
+    known: dict[str, Flow] = {}
+    marked: dict[str, str] = {}
+    forgotten: int = 0
+    tftp: int = 0
+
+
+@functools.cache
+def following() -> dict[int, str]:
+    """Of our rules, those whose metadata says `follow`, with what the flow carries."""
+    text = (resources.files("tidewaiter") / "knowledge" / "suricata" / "tidewaiter.rules").read_text(encoding="utf-8")
+    found = re.finditer(r"metadata:[^;]*\bfollow (\w+)[^;]*; sid:(\d+);", text)
+    return {int(match[2]): match[1] for match in found}
+
+
+def survey_log(log: Path) -> Flows:
+    """Read the flow, alert and tftp records of an EVE log; damaged lines are left to the reader that counts them."""
+    flows = Flows()
+    times = IsoTimes()
+    alerted: dict[str, str] = {}
+    for number, record in _records(log):
+        flow_id = str(record.flow_id)
+        if record.event_type == "tftp":
+            flows.tftp += 1
+        elif record.event_type == "alert":
+            kind = following().get(record.alert.signature_id if record.alert else 0)
+            if kind is not None and len(alerted) < FLOWS_KEPT:
+                alerted[flow_id] = min(alerted.get(flow_id, kind), kind)
+        elif len(flows.known) >= FLOWS_KEPT:
+            flows.forgotten += 1
+        elif record.flow is not None:
+            flows.known[flow_id] = _flow(flow_id, record, record.flow, times, number)
+    for flow_id, flow in flows.known.items():
+        if flow.transport == "tcp" and flow.protocol in _NO_PROTOCOL:
+            kind = alerted.get(flow_id) or (_PORTS.get(flow.accepter[1] or 0) if flow.size else None)
+            if kind is not None:
+                flows.marked[flow_id] = kind
+    return flows
+
+
+def _records(log: Path) -> Iterator[tuple[int, _Record]]:
+    decode = msgspec.json.Decoder(_Record).decode
+    with log.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if _FLOW in line or _ALERT in line or _TFTP in line:
+                try:
+                    yield number, decode(line)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue
+
+
+def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes, number: int) -> Flow:
+    return Flow(
+        opener=(record.src_ip, record.src_port),
+        accepter=(record.dest_ip, record.dest_port),
+        flow_id=flow_id,
+        community_id=record.community_id,
+        transport=(record.proto or "").lower(),
+        protocol=record.app_proto,
+        size=flow.bytes_toserver + flow.bytes_toclient,
+        end=times.read(flow.end or record.timestamp) or 0,
+        line=number,
+    )
