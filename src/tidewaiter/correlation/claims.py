@@ -138,7 +138,7 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
     """Whether two mentions of one URL are one act."""
     if process is not None and draft.process is not None:
         related = id(draft.process) in lineage or process in draft.process.lineage()
-        if related:
+        if related and (process is draft.process or "shell_socket" not in draft.marks):
             return distance <= LINEAGE_WINDOW
         if event.kind is EventKind.PROCESS_START and ("process_start" in {kind for _, kind in draft.sources}):
             return False
@@ -238,6 +238,8 @@ def connected(event: Event, process: Process) -> None:
     """Attach a connection to the transfers of its process or of those that started it."""
     for owner in process.lineage(5):
         for draft in reversed(owner.drafts[-8:]):
+            if owner is not process and "shell_socket" in draft.marks:
+                continue  # what a shell starts connects for itself
             if draft.time - 5 * SECOND <= event.time <= draft.time + ATTACH_WINDOW and attach_connection(draft, event):
                 return
 
@@ -257,7 +259,8 @@ def attach_connection(draft: Draft, event: Event) -> bool:
         return False
     draft.see("connected", event, f"connection to {event.dst_host or event.dst_ip}:{event.dst_port}")
     draft.src_ip = draft.src_ip or event.dst_ip
-    draft.src_port = draft.src_port or event.dst_port
+    if not ports or event.dst_port in ports:
+        draft.src_port = draft.src_port or event.dst_port
     draft.src_host = draft.src_host or event.dst_host
     if event.outcome == "refused" and draft.outcome is None:
         draft.outcome = "failed"

@@ -186,6 +186,7 @@ def _glued(folded: dict[str, Option], body: str) -> tuple[Option | None, str]:
 
 def _single(table: dict[str, Option], words: list[Word], parsed: Parsed, strict: bool) -> None:
     """-option value, -option=value, --option too; whole words only; case does not matter where the spelling is lower case."""
+    exact = {spelling.lstrip("-"): option for spelling, option in table.items()}  # `-p` and `-P` differ on Unix
     folded = {spelling.lower().lstrip("-"): option for spelling, option in table.items()}
     position = 0
     while position < len(words):
@@ -200,7 +201,7 @@ def _single(table: dict[str, Option], words: list[Word], parsed: Parsed, strict:
             continue
         body = text.lstrip(_DASHES)
         name, equals, value = body.partition("=")
-        option = folded.get(body.lower()) or folded.get(name.lower())
+        option = exact.get(body) or exact.get(name) or folded.get(body.lower()) or folded.get(name.lower())
         if option is None and ":" in body:
             head, _, tail = body.partition(":")
             option = folded.get(head.lower())
