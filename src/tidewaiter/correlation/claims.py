@@ -143,7 +143,7 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
         if event.kind is EventKind.PROCESS_START and ("process_start" in {kind for _, kind in draft.sources}):
             return False
     kinds = {kind for _, kind in draft.sources}
-    if event.kind is EventKind.SHELL_COMMAND or _only_typed(draft):
+    if event.kind is EventKind.SHELL_COMMAND or only_typed(draft):
         return distance <= HISTORY_WINDOW and not (event.kind is EventKind.SHELL_COMMAND and "shell_command" in kinds)
     if event.kind in _JOINABLE_LATE or kinds & {"job", "file_stream"}:
         return distance <= JOB_WINDOW
@@ -152,8 +152,8 @@ def _ties(draft: Draft, event: Event, process: Process | None, lineage: set[int]
     return distance <= SENSOR_WINDOW
 
 
-def _only_typed(draft: Draft) -> bool:
-    """A line of a shell history that no process is tied to yet."""
+def only_typed(draft: Draft) -> bool:
+    """Whether a line of a shell history tells it and no process is tied to it yet."""
     return draft.process is None and any(kind == "shell_command" for _, kind in draft.sources)
 
 
@@ -162,7 +162,7 @@ def _same_landing(
 ) -> bool:
     """Findings without a URL join by the path that they write, close in time."""
     path = event.file_path or action.dest
-    if _only_typed(draft) and event.kind is EventKind.PROCESS_START and not action.urls and not draft.url_keys:
+    if only_typed(draft) and event.kind is EventKind.PROCESS_START and not action.urls and not draft.url_keys:
         return distance <= HISTORY_WINDOW and draft.action.utility == action.utility and draft.action.dest == action.dest
     if not path:
         related = process is not None and draft.process is not None and id(draft.process) in lineage
