@@ -1,1 +1,1 @@
-"""What is usual in the evidence at hand."""
+"""What is usual: in the evidence at hand, and over time where a store keeps it."""

@@ -1,0 +1,161 @@
+"""How often something was seen, on which host, since when: bounded counters that workers fill and the engine adds up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from tidewaiter.baseline.decay import HALF_LIFE, NOTHING, added, level_of
+
+KEPT = 10_000
+"""Counters of one facet that are kept in memory; twice as many are let grow before the weakest are given up."""
+
+FACETS: dict[str, str] = {
+    "host": "a host is in the logs",
+    "program": "a program was started",
+    "network_program": "a program used the network",
+    "program_domain": "a program spoke to a domain",
+    "domain": "a domain was spoken to",
+    "address": "an address was spoken to",
+    "service": "a port and protocol was spoken to",
+    "hash": "a file of this hash was written, carried or started",
+    "utility": "a utility was used to transfer a file",
+    "landing": "a file of this type appeared in this folder",
+}
+"""What is counted, and how a person would say it."""
+
+
+class Cell(msgspec.Struct, array_like=True, gc=False):
+    """What is known of one key on one host: level of the faded count, first and last time in microseconds."""
+
+    level: float
+    first: int
+    last: int
+
+
+class Known(NamedTuple):
+    """What is known of one key over all hosts."""
+
+    hosts: frozenset[str]  # those that name themselves
+    level: float
+    first: int
+    last: int
+    here: Cell | None  # on the host that was asked for
+
+
+Key = tuple[str, str]
+"""Key and host; the host is empty where the logs do not say."""
+
+
+class Counters(msgspec.Struct):
+    """Counters by facet. `evicted` says how many were given up, by facet."""
+
+    half_life: float = HALF_LIFE
+    cells: dict[str, dict[Key, Cell]] = {}
+    evicted: dict[str, int] = {}
+    late: int = 0  # observations that were not taken because their time is unknown or in the future
+
+    def merge(self, other: Counters) -> None:
+        """Add what another worker counted, with the same half-life."""
+        for facet, theirs in other.cells.items():
+            mine = self.cells.setdefault(facet, {})
+            for key, cell in theirs.items():
+                known = mine.get(key)
+                mine[key] = cell if known is None else sum_of(known, cell)
+            self.prune(facet)
+        for facet, count in other.evicted.items():
+            self.evicted[facet] = self.evicted.get(facet, 0) + count
+        self.late += other.late
+
+    def prune(self, facet: str, kept: int = KEPT) -> None:
+        """Give up the weakest counters of a facet where it holds more than twice `kept`, and count them."""
+        cells = self.cells.get(facet, {})
+        if len(cells) <= 2 * kept:
+            return
+        ranked = sorted(cells.items(), key=lambda pair: (-pair[1].level, -pair[1].last, pair[0]))
+        self.cells[facet] = dict(ranked[:kept])
+        self.evicted[facet] = self.evicted.get(facet, 0) + len(ranked) - kept
+
+    def all(self) -> Iterator[tuple[str, Key, Cell]]:
+        """Every counter in a fixed order."""
+        for facet in sorted(self.cells):
+            for key in sorted(self.cells[facet]):
+                yield facet, key, self.cells[facet][key]
+
+
+def sum_of(one: Cell, other: Cell) -> Cell:
+    """Two counts of the same thing as one."""
+    return Cell(added(one.level, other.level), min(one.first, other.first), max(one.last, other.last))
+
+
+def known_of(rows: Iterator[tuple[str, Cell]], host: str) -> Known | None:
+    """What the counters of one key, by host, amount to; None where there are none."""
+    level, first, last, here, hosts = NOTHING, 0, 0, None, set()
+    for name, cell in rows:
+        level = added(level, cell.level)
+        first = cell.first if last == 0 else min(first, cell.first)
+        last = max(last, cell.last)
+        if name:
+            hosts.add(name)
+        if name == host:
+            here = cell
+    return None if last == 0 else Known(frozenset(hosts), level, first, last, here)
+
+
+class Tallies:
+    """Counters while they are filled, in one process: plain lists, one dictionary access for an observation."""
+
+    def __init__(self, half_life: float = HALF_LIFE, kept: int = KEPT) -> None:
+        self.half_life = half_life
+        self._kept = kept
+        self._open: dict[str, dict[Key, list[int]]] = {facet: {} for facet in FACETS}  # day, count, first, last
+        self._done = Counters(half_life)
+
+    def note(self, facet: str, key: str, host: str, time: int, day: int) -> None:
+        """Count one observation: `time` in microseconds, `day` the days since 1970 that it amounts to."""
+        cells = self._open[facet]
+        pair = (key, host)
+        cell = cells.get(pair)
+        if cell is None:
+            if len(cells) >= 2 * self._kept:
+                self._settle(facet)
+                cells = self._open[facet]
+            cells[pair] = [day, 1, time, time]
+        elif cell[0] == day:
+            cell[1] += 1
+            if time > cell[3]:
+                cell[3] = time
+            elif time < cell[2]:
+                cell[2] = time
+        else:
+            self._close(facet, pair, cell)
+            cells[pair] = [day, 1, time, time]
+
+    def late(self) -> None:
+        """Count an observation whose time cannot be right."""
+        self._done.late += 1
+
+    def take(self) -> Counters:
+        """What was counted since the last time."""
+        for facet in self._open:
+            self._settle(facet)
+        done, self._done = self._done, Counters(self.half_life)
+        return done
+
+    def _settle(self, facet: str) -> None:
+        """Move what is open of a facet to the counters, and bound them."""
+        cells = self._open[facet]
+        if cells:
+            self._open[facet] = {}
+            for pair, cell in cells.items():
+                self._close(facet, pair, cell)
+            self._done.prune(facet, self._kept)
+
+    def _close(self, facet: str, pair: Key, cell: list[int]) -> None:
+        day, count, first, last = cell
+        closed = Cell(level_of(count, day, self.half_life), first, last)
+        done = self._done.cells.setdefault(facet, {})
+        known = done.get(pair)
+        done[pair] = closed if known is None else sum_of(known, closed)
