@@ -99,4 +99,4 @@ def test_a_new_utility_is_found_without_a_change_here() -> None:
     text = (resources.files("tidewaiter") / "knowledge" / "utilities" / "wget.toml").read_text(encoding="utf-8")
     renamed = text.replace("wget", "fetchling")
     utility = utilities.parse_utility(renamed, "fetchling.toml")
-    assert any("fetchling" in pattern for pattern in sieve_patterns._of_utilities([utility]))
+    assert any("fetchling" in names and not words for names, words in sieve_patterns.of_utilities([utility]))

@@ -10,9 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from typing import Any
 
 from tidewaiter.reading import sieve_patterns
@@ -23,6 +21,9 @@ JOINED = 4_000_000
 REMEMBERED = 50_000
 """Texts whose answer is remembered: most command lines of a host come again and again."""
 _SHORT = 500
+_TOGETHER = 60
+_APART = 12
+"""Patterns in one regular expression: with more, Rust's automaton outgrows its cache and starts over and over."""
 
 _LOOK_ALIKES = str.maketrans(
     {"\u212a": "k", "\u017f": "s", "\u2018": "'", "\u2019": "'", "\u201a": "'", "\u201b": "'", "\u201c": '"', "\u201d": '"',
@@ -44,16 +45,15 @@ class TextSieve:
         decided = self._decided
         if len(decided) > REMEMBERED:
             decided.clear()
-        answers = list(map(decided.get, texts))
-        if None not in answers:
-            return answers  # type: ignore[return-value]
-        new: dict[str, bool] = dict.fromkeys(
-            [text for text, answer in zip(texts, answers, strict=True) if answer is None], False
-        )
-        for batch in _batches(list(new)):
-            new.update(zip(batch, self._engine(batch), strict=True))
-        decided.update(new if max(map(len, new)) < _SHORT else {text: new[text] for text in new if len(text) < _SHORT})
-        return [new[text] if answer is None else answer for text, answer in zip(texts, answers, strict=True)]
+        new = dict.fromkeys([text for text in texts if text not in decided])
+        if new:
+            for batch in _batches(list(new)):
+                decided.update(zip(batch, self._engine(batch), strict=True))
+        answers = [decided[text] for text in texts]
+        for text in new:
+            if len(text) >= _SHORT:
+                del decided[text]
+        return answers
 
 
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
@@ -78,7 +78,7 @@ def _plain(text: str) -> str:
 
 
 def _enclosed(text: str) -> str:
-    return f"\0{_plain(text)}\0"
+    return f"\0{_plain(text.replace(chr(0), ' '))}\0"
 
 
 def _joined(texts: Sequence[str]) -> bytes:
@@ -100,59 +100,74 @@ def _fastest() -> Engine:
 
 
 class _Database:
-    """Patterns that Hyperscan has compiled. Raises ImportError where it is not installed."""
+    """Groups of patterns that Hyperscan has compiled. Raises ImportError where it is not installed."""
 
-    def __init__(self, patterns: Sequence[str]) -> None:
+    def __init__(self, *groups: Sequence[str]) -> None:
         import hyperscan
 
         self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        expressions = [pattern.encode("ascii") for patterns in groups for pattern in patterns]
         self._database.compile(
-            expressions=[pattern.encode("ascii") for pattern in patterns],
-            ids=[0] * len(patterns),
-            flags=[hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL] * len(patterns),
+            expressions=expressions,
+            ids=[number for number, patterns in enumerate(groups) for _ in patterns],
+            flags=[hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL] * len(expressions),
         )
         self._new_scratch: Any = hyperscan.Scratch
         self._halted: type[Exception] = hyperscan.ScanTerminated
         self._own = threading.local()
 
-    def rows(self, texts: Sequence[str]) -> set[int]:
-        """The places of the texts in which a pattern is found."""
-        ends: list[int] = []
-        add = ends.append
+    def rows(self, texts: Sequence[str]) -> tuple[set[int], set[int]]:
+        """The places of the texts in which a pattern of the first and of the second group is found."""
+        first: list[int] = []
+        second: list[int] = []
+        add_first, add_second = first.append, second.append
         alone = len(texts) == 1
 
-        def note(_number: int, _start: int, end: int, _flags: int, _context: object) -> bool:
-            add(end)
+        def note(group: int, _start: int, end: int, _flags: int, _context: object) -> bool:
+            if group:
+                add_second(end)
+                return False
+            add_first(end)
             return alone  # true ends the scan
 
         scratch: Any = getattr(self._own, "scratch", None)
         if scratch is None:
             scratch = self._own.scratch = self._new_scratch(self._database)
+        joined = _joined(texts)
         try:
-            self._database.scan(_joined(texts), match_event_handler=note, scratch=scratch)
+            self._database.scan(joined, match_event_handler=note, scratch=scratch)
         except self._halted:
-            return {0}
-        if not ends:
-            return set()
-        last = list(accumulate(map(len, texts), lambda place, length: place + length + 1, initial=0))
-        return {bisect_left(last, end - 1, 1) - 1 for end in ends}  # the byte before `end` is the last one of the match
+            return {0}, set()
+        return _rows(joined, first), _rows(joined, second)
+
+
+def _rows(joined: bytes, ends: list[int]) -> set[int]:
+    """The places of the texts in which matches end: the zero bytes in front of the last byte of each, but for the first one."""
+    rows: set[int] = set()
+    row, counted = -1, 0
+    for end in sorted(ends):
+        if end - 1 > counted:
+            row += joined.count(0, counted, end - 1)
+            counted = end - 1
+        rows.add(row)
+    return rows
 
 
 @functools.cache
 def _hyperscan() -> Engine:
-    """Two databases: the second is asked only where a mark stands and the first found nothing. Raises ImportError."""
+    """Two databases: the second is asked where the first found only a hint. Raises ImportError."""
     patterns = sieve_patterns.load()
-    always, marked = _Database(patterns.always), _Database(patterns.marked)
-    marks = _Database([rf"[{re.escape(patterns.marks)}][^\x00]*\x00"])
+    marks = patterns.hints[-1] + r"[^\x00]*\x00"  # told once a text
+    first, second = _Database(patterns.always, [*patterns.hints[:-1], marks]), _Database(patterns.asked)
 
     def candidates(texts: Sequence[str]) -> list[bool]:
-        found = always.rows(texts)
-        asked = sorted(marks.rows(texts) - found)
+        found, hinted = first.rows(texts)
+        asked = sorted(hinted - found)
         answers = [False] * len(texts)
         for place in found:
             answers[place] = True
         if asked:
-            for place in marked.rows([texts[place] for place in asked]):
+            for place in second.rows([texts[place] for place in asked])[0]:
                 answers[asked[place]] = True
         return answers
 
@@ -165,17 +180,22 @@ def _polars() -> Engine:
     import polars
 
     patterns = sieve_patterns.load()
-    always = [_one(patterns.always[place : place + 24]) for place in range(0, len(patterns.always), 24)]
-    marked = _one(patterns.marked)
-    marks = f"[{re.escape(patterns.marks)}]"
+    always = [_rust(patterns.always[place : place + _TOGETHER]) for place in range(0, len(patterns.always), _TOGETHER)]
+    hints = _rust(patterns.hints)
+    asked = [_rust(patterns.asked[place : place + _APART]) for place in range(0, len(patterns.asked), _APART)]
 
     def candidates(texts: Sequence[str]) -> list[bool]:
         column = polars.Series([_enclosed(text) for text in texts], dtype=polars.String)
         found = column.str.contains(always[0])
         for expression in always[1:]:
             found |= column.str.contains(expression)
-        asked = (~found & column.str.contains(marks)).arg_true()
-        more = asked.filter(column.gather(asked).str.contains(marked))
+        places = (~found).arg_true()
+        hinted = places.filter(column.gather(places).str.contains(hints))
+        texts_hinted = column.gather(hinted)
+        more = texts_hinted.str.contains(asked[0])
+        for expression in asked[1:]:
+            more |= texts_hinted.str.contains(expression)
+        more = hinted.filter(more)
         return found.scatter(more, True).to_list() if len(more) else found.to_list()
 
     return candidates
@@ -185,16 +205,33 @@ def _one(patterns: Sequence[str]) -> str:
     return "(?is)" + "|".join(f"(?:{pattern})" for pattern in patterns)
 
 
+_PIECE = re.compile(r"\\.|\[\^(?P<none>(?:\\.|[^\]\\])+)\]|\[(?P<some>(?:\\.|[^\]\\])+)\]", re.S)
+_ASCII = {r"\w": "0-9A-Za-z_", r"\s": r"\t-\r ", r"\d": "0-9"}
+
+
+def _rust(patterns: Sequence[str]) -> str:
+    """One expression whose classes hold ASCII only: with those of Unicode Rust's automaton grows until it is given up."""
+
+    def narrow(match: re.Match[str]) -> str:
+        piece = match[0]
+        if piece in _ASCII:
+            return f"[{_ASCII[piece]}]"
+        inside = match["none"] or match["some"]
+        if inside is None:
+            return piece
+        inside = re.sub(r"\\[wsd]", lambda inner: _ASCII[inner[0]], inside)
+        return rf"[\x00-\x7f&&[^{inside}]]" if match["none"] else f"[{inside}]"
+
+    return _one([_PIECE.sub(narrow, pattern) for pattern in patterns])
+
+
 @functools.cache
 def _plain_re() -> Engine:
     """Regular expressions, text by text."""
-    patterns = sieve_patterns.load()
-    always = re.compile(_one(patterns.always)).search
-    marks = re.compile(f"[{re.escape(patterns.marks)}]").search
-    marked = re.compile(_one(patterns.marked)).search
+    always, hints, asked = (re.compile(_one(patterns)).search for patterns in sieve_patterns.load())
 
     def could(text: str) -> bool:
-        return always(text) is not None or (marks(text) is not None and marked(text) is not None)
+        return always(text) is not None or (hints(text) is not None and asked(text) is not None)
 
     return lambda texts: [could(_enclosed(text)) for text in texts]
 

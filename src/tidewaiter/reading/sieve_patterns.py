@@ -29,6 +29,10 @@ _HIDDEN = r"[$%!`^'\\@+]"
 _OF_INTEREST = frozenset({"ingress", "lateral", "upload", "verify_hash", "portproxy"})
 _SHOWN = frozenset({"url", "net", "unc", "inner", "download", "mounted"})
 """Filters that let only words through in which the signs of an address stand."""
+_LEADS = (
+    " ", r"\x00", "/", r"\\", '"', "'", r"\(", ";", r"\|", "&", "`", "=", r"\{", ",", r"\n", r"\t", ":", ">", "<", "@", r"\[",
+    r"\r", r"\)", r"\}", r"\$", r"\^", r"\+", "!", "%", r"\.", r"\*", r"\?", r"\]", "~", "#",
+)  # fmt: skip
 _CODE_MARKS = "(';"
 """Code that calls something has one of these."""
 _COMPARED = re.compile(r"^(?:arg|args|opt|rest)(?:\.[-\w]+)?[=~](.+)$")
@@ -38,55 +42,69 @@ _CARRYING_CALLS = frozenset({"fetch", "request", "connect", "client", "upload", 
 class Patterns(NamedTuple):
     """What the sieve looks for, without regard to case, in syntax that Hyperscan, Rust's regex and Python's re share.
 
-    `always` is looked for in every text, `marked` only in texts that hold one of the characters `marks`.
+    A text that matches one of `always` is a candidate. One that matches one of `hints` is one where it matches `asked` too.
     """
 
     always: tuple[str, ...]
-    marks: str
-    marked: tuple[str, ...]
+    hints: tuple[str, ...]
+    asked: tuple[str, ...]
 
 
 @functools.cache
 def load() -> Patterns:
     """All patterns. Raises KnowledgeError where a file of the catalog is wrong."""
     always: list[str] = []
-    marked: list[str] = []
-    marks: set[str] = set()
+    hints: list[str] = []
+    asked: list[str] = []
+    marks = set(_CODE_MARKS)
     for sign in signs.load():
         marks.update(sign.marks)
-        target = marked if sign.marks else always
+        target = asked if sign.marks else always
         target += [pattern.replace("«", START).replace("»", END) for pattern in sign.patterns]
-    always += _of_utilities(utilities.load().utilities)
-    marks.update(_CODE_MARKS)
-    marked += _of_languages()
-    return Patterns(tuple(dict.fromkeys(always)), "".join(sorted(marks)), tuple(dict.fromkeys(marked)))
+    for names, words in of_utilities(utilities.load().utilities):
+        if words:
+            hints += _by_name(names)
+            asked.append(_named(names, words))
+        else:
+            always += _by_name(names)
+    asked += _of_languages()
+    hints.append(f"[{re.escape(''.join(sorted(marks)))}]")
+    return Patterns(*(tuple(dict.fromkeys(patterns)) for patterns in (always, hints, asked)))
 
 
 def _any(words: Iterable[str]) -> str:
     return "(?:" + "|".join(re.escape(word) for word in sorted(words)) + ")"
 
 
-def _named(names: Iterable[str]) -> str:
-    return START + _any(names) + _NAME_END
+def _by_name(names: Iterable[str]) -> list[str]:
+    """The names as whole words. Two letters alone are found everywhere: what stands in front is spelled out with them."""
+    short = sorted(name for name in names if len(name) < 3)
+    long = sorted(name for name in names if len(name) > 2)
+    found = [START + re.escape(name) + _NAME_END for name in long]
+    return found + [f"(?:{'|'.join(lead + name for lead in _LEADS)}){_NAME_END}" for name in short]
 
 
-def _of_utilities(every: Iterable[utilities.Utility]) -> Iterator[str]:
-    """Per utility: its names, or its names and what must stand behind them."""
+def _named(names: Iterable[str], words: Iterable[str]) -> str:
+    behind = rf"[^0-9a-z_\x00-]{_any(words)}|{_HIDDEN}"
+    return f"{START}{_any(names)}(?:{_HIDDEN}|{_NAME_THEN}(?:{_any(words)}|{_BEHIND}(?:{behind})))"
+
+
+def of_utilities(every: Iterable[Utility]) -> Iterator[tuple[frozenset[str], frozenset[str]]]:
+    """Per utility that carries something whose address need not be in the text: its names, and the words of which one must
+    stand behind them; without words the name is enough."""
     aliases: dict[str, list[str]] = {}
     for alias, cmdlet in powershell.load().aliases.items():
         aliases.setdefault(cmdlet, []).append(alias)
     for utility in every:
         needs = list(_needs(utility))
-        if not needs:
-            continue
-        names = {_telling(name) for name in utility.names}
-        names |= {alias for name in utility.names for alias in aliases.get(name, ())}
-        if any(not words for words in needs):
-            yield _named(names)
-        else:
-            words = _any(word for words in needs for word in words)
-            yield rf"{START}{_any(names)}(?:{_HIDDEN}|{_NAME_THEN}(?:{words}|{_BEHIND}(?:[^0-9a-z_\x00-]{words}|{_HIDDEN})))"
-        yield from _of_renamed(utility)
+        if needs:
+            names = {_telling(name) for name in utility.names}
+            names |= {alias for name in utility.names for alias in aliases.get(name, ())}
+            words = frozenset(word for wanted in needs for word in wanted)
+            yield frozenset(names), words if all(needs) else frozenset()
+        renamed = _of_renamed(utility)
+        if renamed:
+            yield renamed, frozenset()
 
 
 def _needs(utility: Utility) -> Iterator[frozenset[str]]:
@@ -146,13 +164,13 @@ def _telling(name: str) -> str:
     return words[0].strip(".") if words else name
 
 
-def _of_renamed(utility: Utility) -> Iterator[str]:
+def _of_renamed(utility: Utility) -> frozenset[str]:
     """A renamed copy is known by its arguments: where no address must be among them, the options themselves are the sign."""
     if not utility.distinctive or any(map(_demands_address, utility.distinctive)):
-        return
+        return frozenset()
     roles = utility.distinctive[0].split("|")
     spelled = [spelling.rstrip("=[]") for role in roles for spelling in utility.options.get(role, "").split()]
-    yield _any(spelled)
+    return frozenset(spelling.lstrip("-/").lower() for spelling in spelled)
 
 
 def _of_languages() -> Iterator[str]:
