@@ -20,7 +20,7 @@ from tidewaiter.schema.case import Case
 SECOND = 1_000_000
 URL_WINDOW = 180 * SECOND
 """The same URL asked for on a host and seen on the wire, at most so far apart."""
-ENDPOINT_WINDOW = 5 * SECOND
+ENDPOINT_WINDOW = 2 * SECOND
 """A connection to an endpoint and a file from there; sensors' clocks may differ a little."""
 HASH_WINDOW = 3_600 * SECOND
 RECEIVE_WINDOW = 30 * SECOND
@@ -46,6 +46,7 @@ class Entry:
     sha256: str | None
     name: str
     times: tuple[int, ...]
+    connected: int  # when it connected, else when it was asked for
     received: bool  # written by a receiving program: the other side's command is elsewhere
     whole: bool
     partners: list[tuple[int, str]] = field(default_factory=list)
@@ -74,6 +75,7 @@ def entry_of(number: int, case: Case) -> Entry:
         sha256=transfer.file.sha256,
         name=paths.base_key(name),
         times=tuple(sorted({time or 0, *times})),
+        connected=moments.parse_time(connected) or 0 if (connected := transfer.stages["connected"].time) else time or 0,
         received=case.analytic in ("file_from_network", "share_write"),
         whole=transfer.outcome == "completed",
     )
@@ -252,7 +254,7 @@ class _Index:
             close = [
                 wire
                 for wire in self.by_endpoint.get((entry.sender, entry.port), ())
-                if _distance(entry, wire) <= ENDPOINT_WINDOW
+                if min(abs(entry.connected - one) for one in wire.times) <= ENDPOINT_WINDOW
             ]
             if len(close) == 1:
                 return [(close[0], "endpoint")]

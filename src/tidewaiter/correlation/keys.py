@@ -40,3 +40,15 @@ def visible_kind(event: Event) -> str:
 def is_context(event: Event) -> bool:
     """Whether correlation needs the event even where no analytic found anything in it."""
     return event.kind in _CONTEXT
+
+
+def own_address(event: Event) -> str | None:
+    """The address of the host that a connection's record gives it, loopback and unspecified ones left out."""
+    address = event.src_ip if event.initiated else event.dst_ip
+    if event.initiated is None or not address or not event.host:
+        return None
+    return (
+        None
+        if address.startswith(("127.", "::1", "0.", "169.254.", "fe80:", "ff", "224.", "239.", "255.")) or address == "::"
+        else address
+    )

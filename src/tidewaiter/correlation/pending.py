@@ -93,7 +93,8 @@ def _known_elsewhere(fold: HostFold, event: Event, action: Action) -> bool:
     """A shell history or a parent's command line already told the whole line."""
     wanted = paths.url_keys(action.urls)
     return bool(wanted) and any(
-        claims.only_typed(draft) and wanted & draft.url_keys and abs(draft.time - event.time) <= claims.HISTORY_WINDOW for draft in fold.drafts[-20:]
+        claims.only_typed(draft) and wanted & draft.url_keys and abs(draft.time - event.time) <= claims.HISTORY_WINDOW
+        for draft in fold.drafts[-20:]
     )
 
 

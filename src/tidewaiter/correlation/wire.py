@@ -162,10 +162,11 @@ class WireFold:
     def _settle(self, flow: Flow) -> Iterator[Carried]:
         """The files of a flow; what is a piece of a larger file waits for the others."""
         found: list[Carried] = []
+        several = len(flow.logs) > 1
         for carried in self._files(flow):
             if carried.protocol in ("http", "http2") and carried.url:
                 carried.redirected_from = self.view.baseline.redirects.get(carried.url)
-            twin = next((known for known in reversed(found[-200:]) if _same_file(known, carried)), None)
+            twin = next((known for known in found[-200:] if _same_file(known, carried)), None) if several else None
             if twin is not None:
                 twin.absorb(carried)
             else:

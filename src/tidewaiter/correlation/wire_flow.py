@@ -45,7 +45,7 @@ class Flow:
     names: list[Event] = field(default_factory=list)  # TLS, SSH
     carries: bool = False  # a file of it was reported
     control: bool = False  # it is an FTP or TFTP control connection
-    sensors: set[str] = field(default_factory=set)
+    logs: set[str] = field(default_factory=set)  # files that tell of it
 
     @property
     def pending(self) -> int:
@@ -56,7 +56,7 @@ class Flow:
         """Take the times of a record."""
         end = event.time + (event.duration or 0)
         self.first, self.last = min(self.first, event.time), max(self.last, end)
-        self.sensors.add(event.log_source)
+        self.logs.add(event.log_file)
 
 
 def new_carried(event: Event, flow: Flow | None, *, push: bool) -> Carried:
@@ -81,9 +81,20 @@ def new_carried(event: Event, flow: Flow | None, *, push: bool) -> Carried:
         carried.host_name = event.host
     if flow is not None:
         take_flow(carried, flow)
+    _turn(carried)
     if carried.community_id is None:
         carried.community_id = community_id(carried.transport or "tcp", src, carried.client_port, dst, carried.server_port)
     return carried
+
+
+def _turn(carried: Carried) -> None:
+    """Where a capture begins in the middle, the sensor may take the server for the client: the expected port tells."""
+    known = ports.load()
+    if known.expected(carried.protocol, carried.server_port) is False and known.expected(carried.protocol, carried.client_port):
+        carried.client_ip, carried.server_ip = carried.server_ip, carried.client_ip
+        carried.client_port, carried.server_port = carried.server_port, carried.client_port
+        carried.flow_out, carried.flow_in = carried.flow_in, carried.flow_out
+        carried.push = not carried.push
 
 
 def take_flow(carried: Carried, flow: Flow) -> None:

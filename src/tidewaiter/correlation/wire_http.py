@@ -12,7 +12,8 @@ from tidewaiter.schema.event import Event
 
 _BODILESS = frozenset({204, 205, 304})
 _WEB = frozenset({"http", "http2"})
-_PLACEHOLDERS = frozenset({"request_uri_not_seen", "unknown", ""})
+PLACEHOLDERS = frozenset({"request_uri_not_seen", "unknown", "<unknown>", ""})
+"""Names that sensors give to files without one."""
 
 
 def is_web(event: Event) -> bool:
@@ -84,7 +85,7 @@ def _of_file(request: Event | None, file: Event, flow: Flow) -> Carried:
     take_request(carried, request or file, file)
     take_content(carried, file)
     name = file.file_path
-    carried.name = None if name in _PLACEHOLDERS else name
+    carried.name = None if name in PLACEHOLDERS else name
     carried.cite(file, content_summary(carried, file), "carried")
     if request is not None:
         carried.cite(request, request_summary(request), "connected")

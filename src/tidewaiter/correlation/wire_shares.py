@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tidewaiter.catalog import wire
 from tidewaiter.correlation.wire_flow import Flow, new_carried
-from tidewaiter.correlation.wire_http import content_summary, take_content
+from tidewaiter.correlation.wire_http import PLACEHOLDERS, content_summary, take_content
 from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.event import Event
 
@@ -24,6 +24,7 @@ def of_file(file: Event, flow: Flow, action: Event | None) -> Carried:
     carried = new_carried(file, flow, push=push)
     take_content(carried, file)
     carried.name = (action.target or action.file_path if action is not None else None) or file.file_path
+    carried.name = None if carried.name in PLACEHOLDERS else carried.name
     carried.url = file.url
     if action is not None:
         carried.share = action.service

@@ -183,6 +183,7 @@ def scan(
         kinds: dict[str, set[str]] = {}
         names: dict[str, str] = {}
         usual = FlowBaseline()
+        addresses: dict[str, set[str]] = {}
         for done in _read_all(items, work_dir, options, progress):
             result.accounts.extend(done.accounts)
             result.unreadable.extend(done.unreadable)
@@ -195,6 +196,8 @@ def scan(
             for host, name in done.names.items():
                 names[host] = min(names.get(host, name), name)
             usual.merge(done.usual)
+            for host, found in done.addresses.items():
+                addresses.setdefault(host, set()).update(found)
         result.accounts.sort(key=lambda account: account.log_file)
         result.unreadable.sort(key=lambda report: report.log_file)
         if not result.accounts:
@@ -203,7 +206,7 @@ def scan(
 
         runs.extend(place(unplaced, folders))
         wire = WireCases(usual, options.internal)
-        result.collect(correlate(runs, work_dir, kinds, names, Judge(), wire))
+        result.collect(correlate(runs, work_dir, kinds, names, Judge(), wire, addresses))
     except BaseException:
         result.close()
         raise

@@ -82,8 +82,9 @@ def merge(paths: Sequence[Path], work_dir: Path) -> Iterator[Row]:
             with target.open("wb") as file:
                 for row in heapq.merge(*(read_run(path) for path in group), key=_order):
                     _put(file, row)
-            for path in group:
-                path.unlink()
+            if generation:  # what the readers wrote stays: a scan that is resumed reads it again
+                for path in group:
+                    path.unlink()
             merged.append(target)
         paths = merged
         generation += 1

@@ -8,7 +8,10 @@ from pathlib import Path
 import msgspec
 
 from tidewaiter import analytic, log_source
+from tidewaiter.baseline.counters import Counters
+from tidewaiter.baseline.decay import HALF_LIFE
 from tidewaiter.baseline.flows import FlowBaseline
+from tidewaiter.baseline.observing import Observer
 from tidewaiter.correlation import keys, wire_keys
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold, WireView
@@ -18,14 +21,17 @@ from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
+from tidewaiter.pipeline.joining import joined_on_disk
 from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
-from tidewaiter.schema.event import Event
+from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.transfer import Transfer
 
+ADDRESSES_KEPT = 16
+"""Addresses that are remembered per host."""
 ROWS_IN_MEMORY = 20_000
 """Rows that a worker holds before it spills a sorted run."""
 
@@ -40,14 +46,19 @@ class ItemResult(msgspec.Struct, kw_only=True):
     folders: dict[str, list[str]] = {}  # folder -> hosts that its logs name
     kinds: dict[str, list[str]] = {}  # host key -> kinds of events that its logs hold
     names: dict[str, str] = {}  # host key -> a host name as spelled
+    addresses: dict[str, list[str]] = {}  # host key -> addresses that its own logs give it
     usual: FlowBaseline = msgspec.field(default_factory=FlowBaseline)  # what the network events show to be usual
+    seen: Counters = msgspec.field(default_factory=Counters)  # who used what, how often, since when
 
 
 class ItemReader:
     """Reads work items in one process: recognises, parses, finds, and spills rows to `work_dir`."""
 
-    def __init__(self, work_dir: Path, name: str, heartbeat: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, work_dir: Path, name: str, heartbeat: Callable[[], None] | None = None, half_life: float = HALF_LIFE
+    ) -> None:
         self.work_dir = work_dir
+        self.observer = Observer(half_life)
         self.name = name
         self.heartbeat = heartbeat or (lambda: None)
         self.sieve = Sieve([entry.load() for entry in analytic.REGISTER])
@@ -67,6 +78,7 @@ class ItemReader:
             else:
                 self._read_input(opened, result)
         self._spill(result)
+        result.seen = self.observer.take()
         return result
 
     def _read_input(self, opened: Opened, result: ItemResult) -> None:
@@ -108,10 +120,15 @@ class ItemReader:
             events = [event for event in events if not wire_keys.is_wire(event)] if len(on_wire) < len(events) else []
         for event, findings in self.sieve.examine(events):
             host = keys.host_key(event)
+            self.observer.observe(host, event, findings)
             shown = (host, keys.visible_kind(event))
             if shown not in visible:
                 visible.add(shown)
                 self._note_host(event, shown, account.log_file, result)
+            if event.kind is EventKind.CONNECTION and (address := keys.own_address(event)) is not None:
+                known = result.addresses.setdefault(host, [])
+                if address not in known and len(known) < ADDRESSES_KEPT:
+                    known.append(address)
             if findings or keys.is_context(event):
                 self._rows.append(row_of(host, event, findings))
         if times:
@@ -126,6 +143,7 @@ class ItemReader:
         folder = folder_of(log_file)
         for event in events:
             result.usual.note(event)
+            self.observer.observe(event.src_ip or "", event)
             if wire_keys.wanted(event):
                 self._rows.append(row_of(wire_keys.group_key(event, folder), event, ()))
 
@@ -170,8 +188,9 @@ def place(unplaced: Iterable[Path], folders: dict[str, set[str]]) -> Iterator[Pa
             if len(hosts) == 1:
                 row.host = next(iter(hosts))
             placed.append(row)
-        rows.write_run(path, placed)
-        yield path
+        target = path.with_suffix(".placed")  # the run stays as it was read: a scan that is resumed places it anew
+        rows.write_run(target, placed)
+        yield target
 
 
 class WireCases:
@@ -198,25 +217,32 @@ def correlate(
     names: dict[str, str],
     judge: Judge,
     wire: WireCases | None = None,
+    addresses: dict[str, set[str]] | None = None,
 ) -> Iterator[Transfer]:
-    """Fold the rows of each host, and of each pair of addresses, in time order and judge what comes out."""
-    wire = wire or WireCases()
+    """Fold the rows, join hosts and wire (`addresses`: host key -> its addresses, as far as its logs tell) and judge."""
+    cases = _folded(runs, work_dir, kinds, names, wire or WireCases())
+    yield from judge.all(joined_on_disk(cases, work_dir, addresses or {}))
+
+
+def _folded(
+    runs: Iterable[Path], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], wire: WireCases
+) -> Iterator[Case]:
+    """Fold the rows of each host, and of each pair of addresses, in time order."""
     fold: HostFold | WireFold | None = None
     for row in rows.merge(list(runs), work_dir):
         if fold is None or fold.host != row.host:
             if fold is not None:
-                yield from judge.all(_finished(fold, wire))
+                yield from _finished(fold, wire)
             if row.host.startswith(wire_keys.PREFIX):
                 fold = WireFold(row.host, wire.view)
             else:
                 fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
         if isinstance(fold, WireFold):
-            if files := fold.step([(row.event, row.findings)], watermark=row.time):
-                yield from judge.all(wire.cases(files))
-        elif done := fold.step([(row.event, row.findings)], watermark=row.time):
-            yield from judge.all(done)
+            yield from wire.cases(fold.step([(row.event, row.findings)], watermark=row.time))
+        else:
+            yield from fold.step([(row.event, row.findings)], watermark=row.time)
     if fold is not None:
-        yield from judge.all(_finished(fold, wire))
+        yield from _finished(fold, wire)
 
 
 def _finished(fold: HostFold | WireFold, wire: WireCases) -> Iterator[Case]:
