@@ -37,7 +37,7 @@ class Analytic:
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """Multi-pattern pass over the texts; a superset of what the reader can understand."""
-        return self._texts.candidates([_text(event) or "" for event in events])
+        return self._texts.candidates([_text(event) + _other_names(event) for event in events])
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """One finding per action of interest."""
@@ -72,10 +72,21 @@ def _undecided(event: Event, action: Action) -> bool:
     return event.kind is EventKind.PROCESS_START and action.kind is ActionKind.BENIGN and action.in_memory
 
 
-def _text(event: Event) -> str | None:
+def _text(event: Event) -> str:
     if event.kind in _SCRIPTS:
-        return event.content
-    return event.command_line or (" ".join(event.argv) if event.argv else None)
+        return event.content or ""
+    return event.command_line or (" ".join(event.argv) if event.argv else "")
+
+
+def _other_names(event: Event) -> str:
+    """What the reader knows a program by although its command line calls it something else, a line each."""
+    original, path = event.original_name, event.process_path
+    if (original is None and path is None) or event.kind is not EventKind.PROCESS_START:
+        return ""
+    line = event.command_line or ""
+    name = path.replace("\\", "/").rpartition("/")[2] if path else ""
+    other = f"\n{name}" if name and name not in line else ""
+    return f"{other}\n{original}" if original and original not in line else other
 
 
 def platform_of(event: Event) -> str:
