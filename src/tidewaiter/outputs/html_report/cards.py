@@ -40,6 +40,7 @@ class Card:
     host: str
     who: str
     source: str
+    endpoint: list[str]
     destination: str
     stages: list[Stage]
     reasons: list[Shown]
@@ -69,6 +70,7 @@ def card(number: int, transfer: Transfer, host_number: int) -> Card:
         host=host_of(transfer),
         who=transfer.utility or transfer.process.name or transfer.protocol or "utility not known",
         source=_source(transfer),
+        endpoint=list(_endpoint(transfer, _source(transfer))),
         destination=_destination(transfer),
         stages=list(_stages(transfer)),
         reasons=[Shown(reason, round(100 * abs(reason.weight) / longest)) for reason in reasons[:REASONS]],
@@ -92,6 +94,16 @@ def _source(transfer: Transfer) -> str:
     if ":" in host and src.port:
         host = f"[{host}]"
     return src.path or (f"{host}:{src.port}" if host and src.port else host) or "source not known"
+
+
+def _endpoint(transfer: Transfer, shown: str) -> Iterator[str]:
+    """What is known of the source's host and is not in what is shown anyway."""
+    src = transfer.src
+    for part in dict.fromkeys((src.hostname, src.ip)):
+        if part and part not in shown:
+            yield part
+    if src.port is not None and f":{src.port}" not in shown:
+        yield f"port {src.port}"
 
 
 def _destination(transfer: Transfer) -> str:

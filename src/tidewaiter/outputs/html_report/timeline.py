@@ -18,26 +18,12 @@ TOP, LANE = 46.0, 30.0
 PIECES = 8
 """Stretches of time at most: the longest silences between them are cut out."""
 
-STEPS = (
-    1,
-    5,
-    10,
-    30,
-    60,
-    300,
-    600,
-    1800,
-    3600,
-    3 * 3600,
-    6 * 3600,
-    12 * 3600,
-    86400,
-    2 * 86400,
-    7 * 86400,
-    30 * 86400,
-    365 * 86400,
-)
+HOUR, DAY = 3600, 86400
+STEPS = (1, 5, 10, 30, 60, 300, 600, 1800, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 7 * DAY)
 """Seconds between two ticks."""
+
+MONTHS = (1, 3, 6, 12, 24, 60, 120, 600)
+"""Months between two ticks of a long stretch."""
 
 
 @dataclass(slots=True)
@@ -120,7 +106,7 @@ def _stretches(places: list[int]) -> list[Stretch]:
     rest = places[-1] - places[0] + 1
     cuts = []
     for gap, before, after in gaps[: PIECES - 1]:
-        if gap < 3 or gap * 4 < rest:
+        if gap < 3 or gap * 6 < rest:
             break
         cuts.append((before, after))
         rest -= gap
@@ -152,25 +138,39 @@ def _moment(seconds: float) -> datetime | None:
 
 
 def _ticks(stretch: Stretch, cell: int) -> list[Tick]:
-    """The times written under a stretch, at round moments; its first day is written above it."""
+    """The times written above a stretch, at round moments; its first day is written over them."""
     unit = cell / 1_000_000
     begin, end = stretch.begin * unit, (stretch.end + 1) * unit
     day = _moment(begin)
-    stretch.label = f"{day:%Y-%m-%d}" if day else ""
+    if day is None:
+        return []
+    stretch.label = f"{day:%Y-%m-%d}"
     most = max(1, int(stretch.width // 78))
-    step = next((step for step in STEPS if (end - begin) / step <= most), STEPS[-1])
-    ticks: list[Tick] = []
-    mark = math.ceil(begin / step) * step
-    while mark <= end and len(ticks) < 40:
-        when, x = _moment(mark), stretch.x + _inset(stretch, (mark - begin) / (end - begin))
-        if when:
-            ticks.append(
-                Tick(round(x, 1), f"{when:%Y-%m-%d}" if step >= 86400 else f"{when:%H:%M:%S}" if step < 60 else f"{when:%H:%M}")
-            )
-        mark += step
-    if not ticks and day:
-        ticks.append(Tick(round(stretch.x + stretch.width / 2, 1), f"{day:%H:%M:%S}"))
-    return [tick for tick in ticks if tick.x <= WIDTH - RIGHT - 4]
+    step = next((step for step in STEPS if (end - begin) / step <= most), None)
+    moments = _months(day, _moment(end), most) if step is None else _rounds(begin, end, step)
+    shape = "%Y-%m" if step is None else "%m-%d" if step >= DAY else "%H:%M" if step >= 60 else "%H:%M:%S"
+    ticks = [
+        Tick(round(stretch.x + _inset(stretch, (when.timestamp() - begin) / (end - begin)), 1), f"{when:{shape}}")
+        for when in moments
+    ]
+    ticks = [tick for tick in ticks if tick.x <= WIDTH - RIGHT - 4]
+    return ticks or [Tick(round(stretch.x + stretch.width / 2, 1), f"{day:%H:%M:%S}")]
+
+
+def _rounds(begin: float, end: float, step: int) -> list[datetime]:
+    """The multiples of a step within a stretch."""
+    first = math.ceil(begin / step)
+    found = (_moment(mark * step) for mark in range(first, min(first + 40, int(end // step) + 1)))
+    return [when for when in found if when is not None]
+
+
+def _months(begin: datetime, end: datetime | None, most: int) -> list[datetime]:
+    """The first days of months, so far apart that there is room for their labels."""
+    end = end or begin
+    first, last = begin.year * 12 + begin.month, end.year * 12 + end.month - 1
+    step = next((step for step in MONTHS if (last - first) / step <= most), MONTHS[-1])
+    marks = range(math.ceil(first / step) * step, last + 1, step)
+    return [datetime(mark // 12, mark % 12 + 1, 1, tzinfo=UTC) for mark in marks][:40]
 
 
 def _inset(stretch: Stretch, share: float) -> float:
