@@ -108,6 +108,7 @@ REGISTER: tuple[Entry, ...] = (
     Entry("zeek", "stream"),
     Entry("linux_shell_history", "stream"),
     Entry("esxi_shell", "stream"),
+    Entry("netflow", "stream"),
     Entry("ftp_server", "stream"),  # before web_server: ProFTPD writes access lines too
     Entry("proxy_squid", "stream"),  # before web_server: its emulated lines are access lines too
     Entry("web_server", "stream"),

@@ -1,7 +1,7 @@
 """ESXi's hostd.log, vobd.log, auth.log and syslog.log: logins, SSH sessions, files moved with the datastore browser or SFTP.
 
 Format: Broadcom's "ESXi Log File Locations" and article 421596 (lines of ESXi 7, ESXi 8 and of a syslog server); hostd's
-messages are those of its events (UserLoginSessionEvent, BadUsernameSessionEvent, DatastoreFileUploadEvent, DatastoreFileDownloadEvent),
+messages are those of its events (UserLoginSessionEvent, BadUsernameSessionEvent, DatastoreFileUploadEvent and its sisters),
 vobd's those of the esx.audit.ssh events; sshd and sftp-server write as elsewhere (`formats/sshd_messages.py`). An upload that
 ended well is a FILE_CREATE of hostd; a download, and an upload that failed, an HTTP event of the server's view.
 """
