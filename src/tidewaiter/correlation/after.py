@@ -9,7 +9,7 @@ from tidewaiter.catalog import roles
 from tidewaiter.correlation import claims, words
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import Process
-from tidewaiter.reading import paths
+from tidewaiter.reading import locations, paths
 from tidewaiter.schema.action import Action, ActionKind
 from tidewaiter.schema.event import Event
 
@@ -217,6 +217,9 @@ def sent(fold: HostFold, event: Event, action: Action, process: Process | None) 
     draft = find_file(fold, action.file, event.cwd or (process.cwd if process is not None else None))
     if draft is not None:
         draft.see("spread", event, claims.summary(event))
+        remote = locations.host_of(action.remote) if action.remote and "@" in action.remote else action.remote
+        name = paths.base_key(action.dest) if action.dest else paths.base_key(action.file)
+        draft.sent.append((event.time, name or paths.base_key(action.file), (remote or "").lower().split(".")[0] or None))
 
 
 def find_file(fold: HostFold, spelled: str, cwd: str | None) -> Draft | None:

@@ -96,6 +96,7 @@ def assemble(draft: Draft, kinds: set[str], host_name: str | None) -> Case:
         ancestors=tuple(one.program for one in ancestors) or ((program_name(process.parent_path),) if process else ()),
         marks=dict(draft.marks),
         failed=draft.outcome == "failed",
+        sent=tuple(draft.sent[:16]),
     )
 
 

@@ -49,6 +49,7 @@ class Draft:
     last: int = 0
     released: bool = False  # given up: nothing may change it any more
     steps: int = 0  # unfolding steps that the reader needed
+    sent: list[tuple[int, str, str | None]] = field(default_factory=list)
     notes: set[str] = field(default_factory=set)
 
     def see(self, stage: str | None, event: Event, summary: str) -> None:

@@ -49,6 +49,7 @@ class Entry:
     connected: int  # when it connected, else when it was asked for
     received: bool  # written by a receiving program: the other side's command is elsewhere
     whole: bool
+    sent: tuple[tuple[int, str, str | None], ...]  # when, base name, host that it was sent on to
     partners: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -78,6 +79,7 @@ def entry_of(number: int, case: Case) -> Entry:
         connected=moments.parse_time(connected) or 0 if (connected := transfer.stages["connected"].time) else time or 0,
         received=case.analytic in ("file_from_network", "share_write"),
         whole=transfer.outcome == "completed",
+        sent=case.sent,
     )
 
 
@@ -123,11 +125,20 @@ class Joins:
             candidates = self._allowed(entry, index.candidates(entry), learned)
             if len({wire.receiver for wire, _ in candidates}) == 1:
                 self._take(entry, candidates, taken, found, learned)
+        for number, pairs in found.items():
+            self._complete(self.entries[number], [self.entries[other] for other, _ in pairs])
         for host, votes in learned.items():
             address, count = votes.most_common(1)[0]
             if count >= 2 or len(votes) == 1:
                 self.addresses.setdefault(host, set()).add(address)
         return found
+
+    def _complete(self, entry: Entry, wires: list[Entry]) -> None:
+        """What the wire adds to a host's entry, for the stages after this one."""
+        if len(wires) == 1 and wires[0].whole:
+            entry.sha256 = entry.sha256 or wires[0].sha256
+        entry.sender = entry.sender or wires[0].sender
+        entry.receiver = entry.receiver or wires[0].receiver
 
     def _allowed(
         self, entry: Entry, candidates: list[tuple[Entry, str]], learned: Mapping[str, Counter[str]]

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+from collections.abc import Callable, Iterable, Iterator
 
 from tidewaiter.catalog import places, ports, wire
 from tidewaiter.schema.event import Event, EventKind
 
 PREFIX = "wire:"
 SMALLEST_FLOW = 200
+TELLING_FLOW = 20_000
+"""Flows whose files sensors list anyway say something beside them where they are large."""
 ONE_SIDED = 2
 LARGE_FLOW = 1_000
 ENCRYPTED_FLOW = 16_000
@@ -26,6 +29,7 @@ _ALWAYS = frozenset(
         EventKind.SSH,
     }
 )  # fmt: skip
+_FLOW = EventKind.FLOW
 _SENSORS_ONLY = frozenset({EventKind.ALERT, EventKind.DNS_QUERY})
 _ENCRYPTED = frozenset({"tls", "ssl", "quic", "https"})
 _WITH_FILES = frozenset({"http", "http2", "smtp"})
@@ -36,6 +40,14 @@ def is_wire(event: Event) -> bool:
     """Whether an event is of the network rather than of a host."""
     kind = event.kind
     return kind in _ALWAYS or (kind in _SENSORS_ONLY and event.host is None and event.host_ip is None)
+
+
+def divided(events: list[Event]) -> tuple[list[Event], list[Event]]:
+    """The network events and the others, each in order."""
+    on_wire = [event for event in events if is_wire(event)]
+    if not on_wire or len(on_wire) == len(events):
+        return on_wire, ([] if on_wire else events)
+    return on_wire, [event for event in events if not is_wire(event)]
 
 
 @functools.lru_cache(maxsize=65_536)
@@ -66,29 +78,13 @@ def _carriers() -> frozenset[str]:
     return frozenset(one.protocol for one in wire.load().carrier) | _WITH_FILES
 
 
-def wanted(event: Event) -> bool:
-    """Whether correlation can make something of the event: a file, a request with a body, a flow that carries."""
-    kind = event.kind
-    if kind is EventKind.FLOW:
-        return _flow(event)
-    if kind is EventKind.HTTP:
-        return event.bytes_in != 0 or bool(event.bytes_out) or (event.extra is not None and "resp_fuids" in event.extra)
-    if kind is EventKind.FILE_ON_WIRE:
-        known = wire.load()
-        return event.protocol not in known.not_files and event.file_type not in known.not_file_types
-    if kind is EventKind.DNS_QUERY:
-        return event.query is not None and len(event.query) > LONG_QUERY
-    if kind is EventKind.FTP:
-        known = wire.load()
-        return event.method in known.ftp_pull or event.method in known.ftp_push
-    if kind is EventKind.TLS:
-        return event.dst_host is not None and _is_hosting(event.dst_host)
-    if kind is EventKind.SMB:
-        return event.file_id is not None or event.query in _SMB_ACTIONS
-    if kind is EventKind.ALERT:
-        extra = event.extra or {}
-        return event.outcome == "blocked" or extra.get("severity") == 1 or event.log_source == "packet_capture"
-    return kind is EventKind.TFTP or event.file_path is not None
+def wanted(events: Iterable[Event]) -> Iterator[Event]:
+    """The events that correlation can make something of: files, requests with a body, flows that carry."""
+    flow = _flow
+    for event in events:
+        kind = event.kind
+        if flow(event) if kind is _FLOW else kind in _FILTERS and _FILTERS[kind](event):
+            yield event
 
 
 def _flow(event: Event) -> bool:
@@ -97,22 +93,70 @@ def _flow(event: Event) -> bool:
         return False
     protocol = event.protocol
     if protocol is not None:
-        if protocol in _carriers():
-            return True
         if protocol == "dns":
             return False
+        if protocol in _WITH_FILES:
+            return sent + got >= TELLING_FLOW
+        if protocol in _carriers():
+            return True
         if protocol in _ENCRYPTED:
             return got >= ENCRYPTED_FLOW and got >= ONE_SIDED * sent
         if "," in protocol and not _carriers().isdisjoint(protocol.split(",")):
             return True
     elif event.dst_port in ports.load().by_port:
         return True
-    if event.transport == "icmp":
-        return sent + got >= ICMP_BULK
-    if event.dst_port == 53:
+    if event.transport == "icmp" or event.dst_port == 53:
         return sent + got >= ICMP_BULK
     large, small = (got, sent) if got > sent else (sent, got)
     return large >= LARGE_FLOW and large >= ONE_SIDED * small
+
+
+def _request(event: Event) -> bool:
+    return event.bytes_in != 0 or bool(event.bytes_out) or (event.extra is not None and "resp_fuids" in event.extra)
+
+
+def _file(event: Event) -> bool:
+    known = wire.load()
+    return event.protocol not in known.not_files and event.file_type not in known.not_file_types
+
+
+def _query(event: Event) -> bool:
+    return event.query is not None and len(event.query) > LONG_QUERY
+
+
+def _command(event: Event) -> bool:
+    known = wire.load()
+    return event.method in known.ftp_pull or event.method in known.ftp_push
+
+
+def _handshake(event: Event) -> bool:
+    return event.dst_host is not None and _is_hosting(event.dst_host)
+
+
+def _action(event: Event) -> bool:
+    return event.file_id is not None or event.query in _SMB_ACTIONS
+
+
+def _alert(event: Event) -> bool:
+    extra = event.extra or {}
+    return event.outcome == "blocked" or extra.get("severity") == 1 or event.log_source == "packet_capture"
+
+
+def _session(event: Event) -> bool:
+    return event.file_path is not None
+
+
+_FILTERS: dict[EventKind, Callable[[Event], bool]] = {
+    EventKind.HTTP: _request,
+    EventKind.FILE_ON_WIRE: _file,
+    EventKind.DNS_QUERY: _query,
+    EventKind.FTP: _command,
+    EventKind.TLS: _handshake,
+    EventKind.SMB: _action,
+    EventKind.ALERT: _alert,
+    EventKind.TFTP: _session,
+    EventKind.SSH: _session,
+}
 
 
 @functools.lru_cache(maxsize=16_384)

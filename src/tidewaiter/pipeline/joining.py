@@ -8,9 +8,12 @@ from typing import BinaryIO
 
 import msgspec
 
+from tidewaiter.correlation import spread
 from tidewaiter.correlation.joins import Joins, host_names, merge
 from tidewaiter.schema.case import Case
 
+SPREAD_SHOWN = 32
+"""Further hosts whose evidence a record cites."""
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Case)
 
@@ -28,6 +31,7 @@ def joined_on_disk(cases: Iterable[Case], work_dir: Path, addresses: Mapping[str
             joins.add(case)
     partners = joins.partners()
     names = host_names(joins.addresses)
+    further = _Spread(joins, partners, names)
     gone = {number for pairs in partners.values() for number, _ in pairs}
     with path.open("rb") as file:
         for number in range(len(places)):
@@ -39,8 +43,57 @@ def joined_on_disk(cases: Iterable[Case], work_dir: Path, addresses: Mapping[str
                 merge(case, wires, names)
             if case.transfer.device.hostname is None and case.transfer.device.ip in names:
                 case.transfer.device.hostname = names[case.transfer.device.ip or ""]
+            for other in further.others(number):
+                further.tell(case, number, other, _read(file, places[other]))
+            further.place(case, number)
             yield case
     path.unlink()
+
+
+class _Spread:
+    """What the stage from host to host adds to a case."""
+
+    def __init__(self, joins: Joins, partners: Mapping[int, list[tuple[int, str]]], names: Mapping[str, str]) -> None:
+        gone = {number for pairs in partners.values() for number, _ in pairs}
+        entries = [entry for entry in joins.entries if entry.number not in gone]
+        self.hashes = {entry.number: entry.sha256 for entry in entries if entry.sha256}
+        self.sources = spread.sources(entries, names)
+        self.onward: dict[int, list[spread.Link]] = {}
+        self.origin: dict[int, spread.Link] = {}
+        for link in spread.links(entries, names):
+            self.onward.setdefault(link.earlier, []).append(link)
+            self.origin[link.later] = link
+
+    def others(self, number: int) -> list[int]:
+        """The cases whose evidence shows that this one's file went on, and the one it came from."""
+        found = [link.later for link in self.onward.get(number, ())][:SPREAD_SHOWN]
+        return [*found, *([self.origin[number].earlier] if number in self.origin else [])]
+
+    def tell(self, case: Case, number: int, other_number: int, other: Case) -> None:
+        """Say it in the record: the stage and its evidence on the first host, the origin on the later one."""
+        transfer = case.transfer
+        if number in self.origin and self.origin[number].earlier == other_number:
+            origin = self.origin[number]
+            transfer.src.hostname = transfer.src.hostname or origin.first_host
+            if transfer.file.sha256 is None and origin.key == "sent":
+                transfer.file.sha256 = self.hashes.get(other_number)
+            case.marks.setdefault("came_from", f"{origin.first_host} ({other.transfer.id})")
+            return
+        record = transfer.stages["spread"]
+        if other.transfer.evidence:
+            record.evidence = [*record.evidence, len(transfer.evidence)]
+            transfer.evidence.append(other.transfer.evidence[0])
+        record.state = "seen"
+        record.time = min(filter(None, (record.time, other.transfer.time)), default=None)
+        target = other.transfer.device.hostname or other.transfer.device.ip or "another host"
+        case.marks.setdefault("went_on", f"{target} ({other.transfer.id})")
+
+    def place(self, case: Case, number: int) -> None:
+        """A source that is another host of this evidence makes the transfer lateral."""
+        source = self.sources.get(number)
+        if source is not None and case.transfer.device.hostname is not None:
+            case.transfer.src.hostname = case.transfer.src.hostname or source
+            case.transfer.direction = "lateral"
 
 
 def _read(file: BinaryIO, place: tuple[int, int]) -> Case:

@@ -21,3 +21,4 @@ class Case(msgspec.Struct, kw_only=True):
     ancestors: tuple[str, ...] = ()  # base names of its parent, grandparent ...
     marks: dict[str, str] = {}  # reason id -> detail
     failed: bool = False
+    sent: tuple[tuple[int, str, str | None], ...] = ()  # sent on: microseconds, base name, host it went to
