@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from tidewaiter.baseline.memory import Memory
 from tidewaiter.catalog import weights as weight_data
 from tidewaiter.judgement import wire
 from tidewaiter.judgement.circumstances import circumstances
+from tidewaiter.judgement.usual import usual
 from tidewaiter.schema.action import ActionKind
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.transfer import Reason, Transfer
 
 
 class Judge:
-    """Weighs assembled transfers."""
+    """Weighs assembled transfers; a memory says how usual their parts are."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.memory = memory
         self.weights = weight_data.load()
 
     def all(self, cases: Iterable[Case]) -> Iterator[Transfer]:
@@ -34,6 +37,9 @@ class Judge:
         if len(reasons) <= 2 and "asked" in {reason.id for reason in reasons}:
             known = self.weights.reason["only_name"]
             reasons.append(Reason(id="only_name", weight=known.weight, text=known.text))
+        for reason, detail in usual(case, self.memory) if self.memory is not None else ():
+            known = self.weights.reason[reason]
+            reasons.append(Reason(id=reason, weight=known.weight, text=known.text.replace("{detail}", detail)))
         total = sum(reason.weight for reason in reasons)
         score = min(100, max(0, total))
         if score != total:
@@ -54,5 +60,5 @@ def _confidence(case: Case) -> int:
 
 
 def _techniques(case: Case) -> list[str]:
-    first = "T1570" if case.action.kind is ActionKind.LATERAL else "T1105"
+    first = "T1570" if case.transfer.direction == "lateral" else "T1105"
     return [first, *[one for one in case.action.techniques if one != first]]
