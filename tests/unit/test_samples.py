@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from tidewaiter.errors import MissingProgramError
 from tidewaiter.log_source import HEAD_BYTES, REGISTER, Entry, Opened, windows
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event
@@ -49,7 +50,12 @@ def test_sample_reads_as_its_golden_events(case: Path) -> None:
     entry = ENTRIES[case.parent.name]
     opened = open_case(case)
     account = Account(log_file=opened.log_file, bytes=opened.size)
-    events = [event for batch in read_case(entry, opened, account) for event in batch]
+    try:
+        events = [event for batch in read_case(entry, opened, account) for event in batch]
+    except MissingProgramError as error:
+        if os.environ.get("CI", "").lower() in ("true", "1"):
+            raise
+        pytest.skip(str(error))
 
     assert account.balanced
     assert account.recognised_as

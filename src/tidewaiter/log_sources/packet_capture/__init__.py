@@ -1,7 +1,8 @@
 """Packet captures (pcap and pcapng), read by Suricata 7 with our configuration; its EVE log becomes the events.
 
-`record` is the line of the EVE log, which is kept only while it is read. tshark, where it is installed, adds the files of
-protocols that Suricata does not carry. `formats.capture_suricata` runs Suricata and says what it is asked for.
+The EVE log is kept only while it is read, so its lines name nothing: `flow_id` is the number of the flow in the order in which
+they began, and `record` is that number with the record's own within the flow ("12.3"). tshark, where it is installed, adds the
+files of protocols that Suricata does not carry. `formats.capture_suricata` runs Suricata and says what it is asked for.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ class Source:
             if flows.forgotten:
                 account.notes.append(f"{flows.forgotten:,} flows more than are kept: their files keep the direction of the log")
             for events in _events(log, opened, account):
-                yield tally([_turned(event, flows) for event in events], account)
+                named = [_named(event, flows) for event in events]
+                named.sort(key=lambda event: (event.time, event.record))  # the last records of flows come in no order
+                yield tally(named, account)
             added = Added(opened.log_file, account)
             yield from files_of_flows(opened, flows, folder, added)
             if added.events:
@@ -168,15 +171,21 @@ def _events(log: Path, opened: Opened, account: Account) -> Iterator[list[Event]
         account.damage_at("EVE", "more damaged records", inner.damaged - len(inner.damage))
 
 
-def _turned(event: Event, flows: Flows) -> Event:
-    """A file names its sender first; the record of its flow knows for certain who opened the connection."""
-    if event.kind is not EventKind.FILE_ON_WIRE or event.flow_id is None:
+def _named(event: Event, flows: Flows) -> Event:
+    """Name the event by its flow's number and its own within the flow, and turn files by who opened the flow."""
+    flow = flows.known.get(event.flow_id or "")
+    if flow is None:
+        event.record = f"line {event.record}"
         return event
-    flow = flows.known.get(event.flow_id)
-    if flow is not None and flow.opener == (event.dst_ip, event.dst_port) != (event.src_ip, event.src_port):
-        event.src_ip, event.src_port, event.dst_ip, event.dst_port = (
-            event.dst_ip, event.dst_port, event.src_ip, event.src_port,
-        )  # fmt: skip
-        if event.extra is not None and "is_orig" in event.extra:
-            event.extra["is_orig"] = not event.extra["is_orig"]
+    event.record = flow.next_record()
+    event.flow_id = str(flow.number)
+    extra = event.extra or {}
+    parent = flows.known.get(extra.get("parent_id", ""))
+    if parent is not None:
+        extra["parent_id"] = str(parent.number)
+    if event.kind is EventKind.FILE_ON_WIRE and flow.opener == (event.dst_ip, event.dst_port) != (event.src_ip, event.src_port):
+        event.src_ip, event.dst_ip = event.dst_ip, event.src_ip
+        event.src_port, event.dst_port = event.dst_port, event.src_port
+        if "is_orig" in extra:
+            extra["is_orig"] = not extra["is_orig"]
     return event

@@ -21,7 +21,7 @@ _PROTOCOLS = {"raw": None}
 
 
 class Added:
-    """The events that are added to those of the EVE log; `seq` tells them from the record of the same line."""
+    """The events that are added to those of the EVE log."""
 
     def __init__(self, log_file: str, account: Account) -> None:
         self.log_file = log_file
@@ -48,8 +48,7 @@ class Added:
                 time=time,
                 log_source=NAME,
                 log_file=self.log_file,
-                record=str(flow.line) if flow else "0",
-                seq=len(self.events) + 1,
+                record=flow.next_record() if flow else f"tshark {len(self.events) + 1}",
                 file_path=carried.name,
                 file_size=carried.size,
                 file_type=carried.type,
@@ -61,7 +60,7 @@ class Added:
                 dst_port=server[1],
                 transport="udp" if protocol == "tftp" else "tcp",
                 protocol=protocol,
-                flow_id=flow.flow_id if flow else None,
+                flow_id=str(flow.number) if flow else None,
                 community_id=flow.community_id if flow else None,
                 extra={name: value for name, value in extra.items() if value is not None},
             )

@@ -51,7 +51,10 @@ class _Record(msgspec.Struct):
 
 
 class Flow(msgspec.Struct, gc=False):
-    """One flow: its ends, its ids, its size in bytes of packets, and the line of its record."""
+    """One flow: its number in the order of starts, its ends, ids, size in bytes of packets, and how many records it has had.
+
+    Suricata's own flow ids and the order of its last records differ from run to run, so neither may name a record.
+    """
 
     opener: tuple[str | None, int | None]
     accepter: tuple[str | None, int | None]
@@ -60,8 +63,15 @@ class Flow(msgspec.Struct, gc=False):
     transport: str
     protocol: str | None
     size: int
+    start: int
     end: int
-    line: int
+    number: int = 0
+    records: int = 0
+
+    def next_record(self) -> str:
+        """The name of the flow's next record: the flow's number and the record's within the flow."""
+        self.records += 1
+        return f"{self.number}.{self.records}"
 
 
 class Flows(msgspec.Struct):
@@ -86,7 +96,7 @@ def survey_log(log: Path) -> Flows:
     flows = Flows()
     times = IsoTimes()
     alerted: dict[str, str] = {}
-    for number, record in _records(log):
+    for record in _records(log):
         flow_id = str(record.flow_id)
         if record.event_type == "tftp":
             flows.tftp += 1
@@ -97,8 +107,11 @@ def survey_log(log: Path) -> Flows:
         elif len(flows.known) >= FLOWS_KEPT:
             flows.forgotten += 1
         elif record.flow is not None:
-            flows.known[flow_id] = _flow(flow_id, record, record.flow, times, number)
-    for flow_id, flow in flows.known.items():
+            flows.known[flow_id] = _flow(flow_id, record, record.flow, times)
+    ordered = sorted(flows.known.values(), key=lambda flow: (flow.start, flow.transport, str(flow.opener), str(flow.accepter)))
+    for number, flow in enumerate(ordered, 1):
+        flow.number = number
+        flow_id = flow.flow_id
         if flow.transport == "tcp" and flow.protocol in _NO_PROTOCOL:
             kind = alerted.get(flow_id) or (_PORTS.get(flow.accepter[1] or 0) if flow.size else None)
             if kind is not None:
@@ -106,18 +119,18 @@ def survey_log(log: Path) -> Flows:
     return flows
 
 
-def _records(log: Path) -> Iterator[tuple[int, _Record]]:
+def _records(log: Path) -> Iterator[_Record]:
     decode = msgspec.json.Decoder(_Record).decode
     with log.open("rb") as file:
-        for number, line in enumerate(file, 1):
+        for line in file:
             if _FLOW in line or _ALERT in line or _TFTP in line:
                 try:
-                    yield number, decode(line)
+                    yield decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
 
 
-def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes, number: int) -> Flow:
+def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes) -> Flow:
     return Flow(
         opener=(record.src_ip, record.src_port),
         accepter=(record.dest_ip, record.dest_port),
@@ -126,6 +139,6 @@ def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes, number: i
         transport=(record.proto or "").lower(),
         protocol=record.app_proto,
         size=flow.bytes_toserver + flow.bytes_toclient,
+        start=times.read(flow.start or record.timestamp) or 0,
         end=times.read(flow.end or record.timestamp) or 0,
-        line=number,
     )
