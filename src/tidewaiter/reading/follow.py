@@ -84,11 +84,7 @@ class Follower:
 
     def conclude(self) -> list[Action]:
         """All actions, direct ones and those that followed content amounts to, duplicates merged."""
-        found: list[Action] = []
-        for action in [*self.actions, *(conclude(fetch) for fetch in self.fetches)]:
-            if action not in found:
-                found.append(action)
-        return found
+        return list(dict.fromkeys([*self.actions, *(conclude(fetch) for fetch in self.fetches)]))
 
     def _finish(self, left: list[Fetch]) -> None:
         del left  # what is still open stays open: `conclude` calls it an API call or a cradle
@@ -115,7 +111,9 @@ class Follower:
                 produced = self._step(invocation, outputs, incoming)
             except BudgetExceeded:
                 raise
-            except (ValueError, IndexError, KeyError, TypeError) as problem:
+            except RecursionError:
+                self.budget.exceed("nested too deeply")
+            except Exception as problem:  # noqa: BLE001 - one command that cannot be read costs one command
                 self.budget.limits.append(f"one command could not be read: {type(problem).__name__}")
                 produced = []
             outputs[id(invocation)] = produced

@@ -51,7 +51,6 @@ def read(
     languages.warm()
     budget = Budget(cpu_seconds=cpu_seconds)
     follower = Follower(platform, budget, original_name)
-    command = _UNQUOTED_BRACES.sub(r"\1 '\2'", command) if platform != "windows" and not argv else command
     if len(command) > LONGEST:
         command = command[:LONGEST]
         budget.limits.append(f"only the first {LONGEST} characters were read")
@@ -63,15 +62,19 @@ def read(
         elif exact and platform == "windows":
             follower.read_process(command)
         else:
+            if platform != "windows":
+                command = _UNQUOTED_BRACES.sub(r"\1 '\2'", command)
             follower.read_text(command, shell_of(command, platform))
     except BudgetExceeded:
         pass  # the bound is in budget.limits; what was found before it stands
     except RecursionError:
         budget.limits.append("nested too deeply")
+    except Exception as problem:  # noqa: BLE001 - whatever a text does to a module of ours, its other findings stand
+        budget.limits.append(f"could not be read to its end: {type(problem).__name__}")
     actions = follower.conclude()
     if budget.limits:
         actions = [_less_sure(action) for action in actions]
-    return Reading(actions=tuple(actions), steps=tuple(budget.steps), limits=tuple(budget.limits))
+    return Reading(actions=tuple(actions), steps=tuple(budget.steps), limits=tuple(dict.fromkeys(budget.limits)))
 
 
 def shell_of(command: str, platform: str) -> str:
