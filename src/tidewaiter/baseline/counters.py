@@ -27,6 +27,10 @@ FACETS: dict[str, str] = {
 """What is counted, and how a person would say it."""
 
 
+ANY = ""
+"""The key that stands for all keys of a facet: which hosts show the facet at all."""
+
+
 class Cell(msgspec.Struct, array_like=True, gc=False):
     """What is known of one key on one host: level of the faded count, first and last time in microseconds."""
 

@@ -5,6 +5,7 @@ It is noted while reading, in each worker, and merged: every count is a sum or a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -18,7 +19,7 @@ HOSTS_KEPT = 4
 ENOUGH = 8
 """Flows of a host and service from which on its usual can be said."""
 
-_SIDED = frozenset({EventKind.FLOW})
+_FLOW = EventKind.FLOW
 _NAMED = frozenset({EventKind.HTTP, EventKind.TLS})
 
 
@@ -39,26 +40,34 @@ class FlowBaseline(msgspec.Struct):
     redirects: dict[str, str] = {}  # target URL -> the URL that sent the client there
     full: bool = False
 
-    def note(self, event: Event) -> None:
-        """Take one network event in."""
-        kind, host = event.kind, event.src_ip
-        if host is None:
-            return
-        if kind in _SIDED:
-            service = event.protocol or f"{event.transport}/{event.dst_port}"
-            key = (host, service, (event.bytes_in or 0).bit_length() - (event.bytes_out or 0).bit_length())
-            known = self.sides.get(key)
-            if known is None and len(self.sides) >= MOST_KEYS:
-                self.full = True
-            else:
-                self.sides[key] = (known or 0) + 1
-            if event.bytes_in and event.transport != "icmp":
-                self._met(event.dst_ip, host)
-        elif kind in _NAMED:
-            self._met(event.dst_host or event.dst_ip, host)
-            extra = event.extra
-            if extra is not None and event.url and len(self.redirects) < MOST_KEYS and (target := extra.get("redirect")):
-                self.redirects[str(target)] = event.url
+    def note(self, events: Iterable[Event]) -> None:
+        """Take network events in."""
+        sides, named = self.sides, self._named
+        for event in events:
+            kind, host = event.kind, event.src_ip
+            if host is None:
+                continue
+            if kind is _FLOW:
+                got = event.bytes_in or 0
+                service = event.protocol or f"{event.transport}/{event.dst_port}"
+                key = (host, service, got.bit_length() - (event.bytes_out or 0).bit_length())
+                known = sides.get(key)
+                if known is not None:
+                    sides[key] = known + 1
+                elif len(sides) < MOST_KEYS:
+                    sides[key] = 1
+                else:
+                    self.full = True
+                if got and event.transport != "icmp":
+                    self._met(event.dst_ip, host)
+            elif kind in _NAMED:
+                named(event, host)
+
+    def _named(self, event: Event, host: str) -> None:
+        self._met(event.dst_host or event.dst_ip, host)
+        extra = event.extra
+        if extra is not None and event.url and "redirect" in extra and len(self.redirects) < MOST_KEYS:
+            self.redirects[str(extra["redirect"])] = event.url
 
     def _met(self, peer: str | None, host: str) -> None:
         if peer is None:
@@ -69,10 +78,12 @@ class FlowBaseline(msgspec.Struct):
                 self.full = True
                 return
             self.peers[peer] = {host}
-        elif len(known) < HOSTS_KEPT:
+            if len(self.hosts) < MOST_KEYS:
+                self.hosts.add(host)
+        elif len(known) < HOSTS_KEPT and host not in known:
             known.add(host)
-        if len(self.hosts) < MOST_KEYS:
-            self.hosts.add(host)
+            if len(self.hosts) < MOST_KEYS:
+                self.hosts.add(host)
 
     def merge(self, other: FlowBaseline) -> None:
         """Take in what another worker noted."""
@@ -95,22 +106,29 @@ class Sides:
 
     def __init__(self, baseline: FlowBaseline) -> None:
         self._counts: dict[tuple[str, str], dict[int, int]] = {}
+        self._flows: dict[str, int] = {}
+        self._usual: dict[tuple[str, str], Usual | None] = {}
         for (host, service, bucket), count in baseline.sides.items():
             self._counts.setdefault((host, service), {})[bucket] = count
+            self._flows[host] = self._flows.get(host, 0) + count
 
     def flows(self, host: str | None, service: str) -> int:
         """How many flows of this service the host has in the evidence."""
         return sum(self._counts.get((host or "", service), {}).values())
 
-    def services(self, host: str | None) -> int:
+    def total(self, host: str | None) -> int:
         """How many flows the host has in all."""
-        return sum(sum(counts.values()) for (name, _), counts in self._counts.items() if name == host)
+        return self._flows.get(host or "", 0)
 
     def usual(self, host: str | None, service: str) -> Usual | None:
         """Median and deviation over all flows of a host and service; None where there are fewer than ENOUGH."""
-        counts = self._counts.get((host or "", service))
-        if counts is None:
-            return None
+        key = (host or "", service)
+        if key not in self._usual:
+            self._usual[key] = self._compute(self._counts.get(key, {}))
+        return self._usual[key]
+
+    @staticmethod
+    def _compute(counts: dict[int, int]) -> Usual | None:
         flows = sum(counts.values())
         if flows < ENOUGH:
             return None

@@ -11,8 +11,15 @@ from tidewaiter.baseline.decay import DAY
 class Memory(Protocol):
     """Something that can be asked what is usual."""
 
-    half_life: float
-    is_history: bool  # whether it reaches beyond the evidence that is being judged
+    @property
+    def half_life(self) -> float:
+        """Days after which an observation counts half."""
+        ...
+
+    @property
+    def is_history(self) -> bool:
+        """Whether it reaches beyond the evidence that is being judged."""
+        ...
 
     def known(self, facet: str, key: str, host: str) -> Known | None:
         """What is known of a key; None where it was never seen. `host` says whose counter is wanted by itself."""

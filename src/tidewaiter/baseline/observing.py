@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from tidewaiter.baseline import names
-from tidewaiter.baseline.counters import Counters, Tallies
+from tidewaiter.baseline.counters import ANY, Counters, Tallies
 from tidewaiter.baseline.decay import DAY, HALF_LIFE
 from tidewaiter.catalog.roles import program_name
 from tidewaiter.schema.action import ActionKind
@@ -46,11 +46,12 @@ class Observer:
         if handler is None and not findings:
             return
         name, day = names.host_of(host), time // DAY
-        self.tallies.note("host", "", name, time, day)
+        self.tallies.note("host", ANY, name, time, day)
         if handler is not None:
             handler(event, name, time, day)
         for finding in findings:
             if finding.action is not None and finding.action.kind in _TRANSFERS:
+                self.tallies.note("utility", ANY, name, time, day)
                 self.tallies.note("utility", names.bounded(finding.action.utility), name, time, day)
 
     def take(self) -> Counters:
@@ -88,6 +89,7 @@ class Observer:
             note("network_program", names.bounded(program), host, time, day)
         domain = names.domain_of(peer)
         if domain is not None:
+            note("domain", ANY, host, time, day)
             note("domain", domain, host, time, day)
             if program:
                 note("program_domain", names.bounded(f"{program} {domain}"), host, time, day)

@@ -12,14 +12,18 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType, TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tidewaiter.baseline.counters import Counters
 from tidewaiter.baseline.flows import FlowBaseline
+from tidewaiter.baseline.memory import Evidence
 from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
@@ -28,10 +32,16 @@ from tidewaiter.pipeline.run import ItemReader, ItemResult, WireCases, correlate
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 
+if TYPE_CHECKING:
+    from tidewaiter.engines.keeping import Keeping
+    from tidewaiter.store.store import Store
+
 _BEAT = b"beat"
+_STARTING = 120.0
+"""Seconds that a worker may take to start, on a machine with better things to do."""
 
 
-def _work(pipe: Connection, work_dir: str, name: str) -> None:
+def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
     """A worker process: items in, results out, a beat now and then."""
     last = 0.0
 
@@ -41,8 +51,9 @@ def _work(pipe: Connection, work_dir: str, name: str) -> None:
             last = time.monotonic()
             pipe.send_bytes(_BEAT)
 
-    reader = ItemReader(Path(work_dir), name, beat)
+    reader = ItemReader(Path(work_dir), name, beat, half_life)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
+        pipe.send_bytes(_BEAT)
         while True:
             item = msgspec.msgpack.decode(pipe.recv_bytes(), type=WorkItem)
             pipe.send_bytes(msgspec.msgpack.encode(reader.read(item)))
@@ -62,14 +73,16 @@ def _without_main() -> Iterator[None]:
 class _Worker:
     """One worker process with its pipe and the item it is at."""
 
-    def __init__(self, context: Any, work_dir: Path, number: int) -> None:
+    def __init__(self, context: Any, work_dir: Path, number: int, half_life: float) -> None:
+        name = f"{os.getpid()}-{number}"  # the work folder may hold what another process read
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, str(work_dir), str(number)), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, str(work_dir), name, half_life), daemon=True)
         with _without_main():
             self.process.start()
         theirs.close()
         self.item: WorkItem | None = None
         self.heard = time.monotonic()
+        self.ready = False  # it has started and can read
 
     def give(self, item: WorkItem) -> None:
         """Hand it an item."""
@@ -97,6 +110,7 @@ class ScanResult:
         self._index: list[tuple[str, str, int]] = []  # time, id, offset in the transfers file
         self.accounts: list[Account] = []
         self.unreadable: list[Unreadable] = []
+        self.keeping: Keeping | None = None  # what was done with the store
         self.counts: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
 
     @property
@@ -104,18 +118,11 @@ class ScanResult:
         return self._work_dir / "transfers.jsonl"
 
     def collect(self, transfers: Iterator[Transfer]) -> None:
-        """Keep what the options ask for, on disk; only times and offsets stay in memory.
-
-        Two copies of a log that names no host tell of one transfer twice: the later ones get a number behind the id.
-        """
+        """Keep what the options ask for, on disk; only times and offsets stay in memory."""
         encoder = msgspec.json.Encoder()
-        known: Counter[str] = Counter()
         with self._path.open("wb") as file:
             for transfer in transfers:
                 if self._wanted(transfer):
-                    known[transfer.id] += 1
-                    if known[transfer.id] > 1:
-                        transfer.id = f"{transfer.id}-{known[transfer.id]}"
                     self._index.append((transfer.time or "", transfer.id, file.tell()))
                     self.counts[transfer.severity] += 1
                     file.write(encoder.encode(transfer) + b"\n")
@@ -165,18 +172,28 @@ class ScanResult:
 
 
 def scan(
-    paths: Sequence[str], *, options: ScanOptions | None = None, progress: Callable[[ProgressUpdate], None] | None = None
+    paths: Sequence[str],
+    *,
+    options: ScanOptions | None = None,
+    progress: Callable[[ProgressUpdate], None] | None = None,
+    store: Store | None = None,
 ) -> ScanResult:
-    """Read everything under `paths` and find the transfers in it.
+    """Read everything under `paths` and find the transfers in it. A store keeps all of them, whatever the options leave out.
 
     Raises NothingReadableError where no input held a log that we can read. Bad inputs are in `unreadable` and `accounts`.
     """
     options = options or ScanOptions()
-    folder = inputs.work_folder()
-    work_dir = Path(folder.name)
+    keeping = None
+    if store is not None:
+        from tidewaiter.engines.keeping import Keeping
+
+        keeping = Keeping(store)
+    folder = inputs.work_folder() if keeping is None else keeping.journal
+    work_dir = Path(folder.name) if isinstance(folder, TemporaryDirectory) else folder.path
     result = ScanResult(folder, work_dir, options)
     try:
         items = inputs.plan(paths, InputLimits())
+        known = [] if keeping is None else keeping.begin(items)
         runs: list[Path] = []
         unplaced: list[Path] = []
         folders: dict[str, set[str]] = {}
@@ -184,7 +201,12 @@ def scan(
         names: dict[str, str] = {}
         usual = FlowBaseline()
         addresses: dict[str, set[str]] = {}
-        for done in _read_all(items, work_dir, options, progress):
+        counted = Counters()
+        again = {item.log_file for item, _ in known}
+        unread = [item for item in items if item.log_file not in again]
+        for item, done in chain(known, read_all(unread, work_dir, options, progress)):
+            if keeping is not None:
+                keeping.read(item, done, new=item.log_file not in again)
             result.accounts.extend(done.accounts)
             result.unreadable.extend(done.unreadable)
             runs.extend(Path(run) for run in done.runs)
@@ -196,6 +218,7 @@ def scan(
             for host, name in done.names.items():
                 names[host] = min(names.get(host, name), name)
             usual.merge(done.usual)
+            counted.merge(done.seen)
             for host, found in done.addresses.items():
                 addresses.setdefault(host, set()).update(found)
         result.accounts.sort(key=lambda account: account.log_file)
@@ -206,11 +229,24 @@ def scan(
 
         runs.extend(place(unplaced, folders))
         wire = WireCases(usual, options.internal)
-        result.collect(correlate(runs, work_dir, kinds, names, Judge(), wire, addresses))
+        judge = Judge((keeping.memory if keeping else None) or Evidence(counted))
+        transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses))
+        result.collect(transfers if keeping is None else keeping.keep(transfers))
+        result.keeping = keeping
     except BaseException:
         result.close()
         raise
     return result
+
+
+def _numbered(transfers: Iterator[Transfer]) -> Iterator[Transfer]:
+    """Two copies of a log that names no host tell of one transfer twice: the later ones get a number behind the id."""
+    known: Counter[str] = Counter()
+    for transfer in transfers:
+        known[transfer.id] += 1
+        if known[transfer.id] > 1:
+            transfer.id = f"{transfer.id}-{known[transfer.id]}"
+        yield transfer
 
 
 def _nothing(paths: Sequence[str], unreadable: Sequence[Unreadable]) -> str:
@@ -220,17 +256,17 @@ def _nothing(paths: Sequence[str], unreadable: Sequence[Unreadable]) -> str:
     )
 
 
-def _read_all(
+def read_all(
     items: list[WorkItem], work_dir: Path, options: ScanOptions, progress: Callable[[ProgressUpdate], None] | None
-) -> Iterator[ItemResult]:
-    """Spread the items over worker processes, the largest first; yields a result per item."""
+) -> Iterator[tuple[WorkItem, ItemResult]]:
+    """Spread the items over worker processes, the largest first; yields each item with its result."""
     total = sum(item.size for item in items)
     waiting = sorted(items, key=lambda item: (item.size, item.path))
     context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
     if os.name != "nt":
         context.set_forkserver_preload(["tidewaiter.pipeline.run"])  # imported once, for all workers
     count = options.workers if total > 12_000_000 else 1
-    workers = [_Worker(context, work_dir, number) for number in range(min(count, max(1, len(items))))]
+    workers = [_Worker(context, work_dir, number, options.half_life) for number in range(min(count, max(1, len(items))))]
     number, done = len(workers), 0
     try:
         while waiting or any(worker.item for worker in workers):
@@ -249,14 +285,14 @@ def _read_all(
                 done += item.size
                 if isinstance(outcome, str):
                     worker.stop()
-                    workers[position] = _Worker(context, work_dir, number)
+                    workers[position] = _Worker(context, work_dir, number, options.half_life)
                     number += 1
                     outcome = ItemResult(
                         unreadable=[Unreadable(log_file=item.log_file, place="file", problem=outcome, kind="damaged")]
                     )
                 if progress is not None:
                     progress(ProgressUpdate(done, total, item.log_file))
-                yield outcome
+                yield item, outcome
     finally:
         for worker in workers:
             worker.stop()
@@ -272,7 +308,9 @@ def _hear(worker: _Worker, ready: bool, patience: float) -> ItemResult | str | N
             return f"the reader crashed (exit {worker.process.exitcode}); the rest of the input was read"
         if message != _BEAT:
             return msgspec.msgpack.decode(message, type=ItemResult)
-        worker.heard = time.monotonic()
+        worker.heard, worker.ready = time.monotonic(), True
+    if not worker.ready:
+        patience = max(patience, _STARTING)
     if time.monotonic() - worker.heard > patience:
         return f"the reader said nothing for {patience:.0f} s and was stopped; the rest of the input was read"
     return None
