@@ -14,7 +14,7 @@ from tidewaiter.pipeline.run import ItemReader
 ORIGINAL = local._work
 
 
-def work(pipe: Connection, work_dir: str, name: str) -> None:
+def work(pipe: Connection, *settings: Any) -> None:
     """What a worker process runs instead of the real function."""
     read = ItemReader._read_input
 
@@ -28,4 +28,4 @@ def work(pipe: Connection, work_dir: str, name: str) -> None:
         read(self, opened, result)
 
     setattr(ItemReader, "_read_input", hostile)  # noqa: B010 - a plain assignment to a method is no type-checked code
-    ORIGINAL(pipe, work_dir, name)
+    ORIGINAL(pipe, *settings)
