@@ -115,6 +115,7 @@ REGISTER: tuple[Entry, ...] = (
     Entry("proxy_w3c", "stream"),
     Entry("esxi_host", "stream"),
     Entry("linux_sshd", "stream"),  # after whatever else stands in syslog lines
+    Entry("firewall", "stream"),  # the loosest of all: names of columns
 )
 
 

@@ -40,6 +40,10 @@ class Columns:
         """What a column of this name holds, or None."""
         return self._meaning.get(self._key(name))
 
+    def rank(self, name: str) -> int:
+        """The place of the name among those of its meaning; large where it has none."""
+        return min(self._rank.get(self._key(name), 99), 99)
+
     def places(self, header: Iterable[str]) -> dict[str, int]:
         """Meaning -> place of the column that holds it; where several do, the one whose name comes first in the file."""
         found: dict[str, tuple[int, int]] = {}
