@@ -22,7 +22,6 @@ class Analytic:
 
     def __init__(self) -> None:
         self._sides: tuple[FlowBaseline, Sides] | None = None
-        self._totals: dict[str, int] = {}
 
     def reasons(self, carried: Carried, usual: FlowBaseline) -> Iterable[tuple[str, str]]:
         """The protocol, and where the evidence can say so, that it is new for this host."""
@@ -34,11 +33,11 @@ class Analytic:
         if client is None:
             return
         if self._sides is None or self._sides[0] is not usual:
-            self._sides, self._totals = (usual, Sides(usual)), {}
-        if client not in self._totals:
-            self._totals[client] = self._sides[1].services(client)
-        if self._totals[client] < MANY_FLOWS:
+            self._sides = (usual, Sides(usual))
+        sides = self._sides[1]
+        total = sides.total(client)
+        if total < MANY_FLOWS:
             return
-        flows = sum(self._sides[1].flows(client, name) for name in _FLOW_NAMES.get(protocol, (protocol,)))
+        flows = sum(sides.flows(client, name) for name in _FLOW_NAMES.get(protocol, (protocol,)))
         if 0 < flows <= SELDOM:
-            yield "first_use", f"{flows} of {self._totals[client]} flows are {protocol}"
+            yield "first_use", f"{flows} of {total} flows are {protocol}"

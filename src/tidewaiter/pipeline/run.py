@@ -114,10 +114,9 @@ class ItemReader:
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
         visible: set[tuple[str, str]] = set()
         times = [event.time for event in events if event.time]
-        on_wire = [event for event in events if wire_keys.is_wire(event)]
+        on_wire, events = wire_keys.divided(events)
         if on_wire:
             self._take_wire(on_wire, account.log_file, result)
-            events = [event for event in events if not wire_keys.is_wire(event)] if len(on_wire) < len(events) else []
         for event, findings in self.sieve.examine(events):
             host = keys.host_key(event)
             self.observer.observe(host, event, findings)
@@ -141,11 +140,10 @@ class ItemReader:
     def _take_wire(self, events: list[Event], log_file: str, result: ItemResult) -> None:
         """Network events: all are counted for what is usual, those that may carry a file become rows of their two endpoints."""
         folder = folder_of(log_file)
+        result.usual.note(events)
         for event in events:
-            result.usual.note(event)
             self.observer.observe(event.src_ip or "", event)
-            if wire_keys.wanted(event):
-                self._rows.append(row_of(wire_keys.group_key(event, folder), event, ()))
+        self._rows += [row_of(wire_keys.group_key(event, folder), event, ()) for event in wire_keys.wanted(events)]
 
     def _note_host(self, event: Event, shown: tuple[str, str], log_file: str, result: ItemResult) -> None:
         """Remember what a host's logs can show, its name, and that it is named in this folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -11,12 +12,20 @@ def render_time(moment: int | None) -> str | None:
     """Microseconds since 1970 as RFC 3339 in UTC; None for unknown (0 or None)."""
     if not moment:
         return None
+    seconds, micro = divmod(moment, 1_000_000)
+    stamp = _second(seconds)
+    if stamp is None:
+        return None
+    return f"{stamp}.{micro:06}Z" if micro else f"{stamp}Z"
+
+
+@functools.lru_cache(maxsize=8_192)
+def _second(seconds: int) -> str | None:
+    """A second as ISO 8601 without its offset; logs name the same one again and again."""
     try:
-        seconds, micro = divmod(moment, 1_000_000)
-        stamp = datetime.fromtimestamp(seconds, UTC).replace(microsecond=micro)
+        return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
     except (ValueError, OverflowError, OSError):
         return None
-    return stamp.isoformat().replace("+00:00", "Z")
 
 
 def parse_time(text: str) -> int | None:
