@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 _TAIL = (
@@ -28,22 +28,6 @@ _MONTHS = {
 }
 _KEPT = 50_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class AccessTimes:
-    """Reads the times between brackets into microseconds since 1970 UTC; the same second is read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, int | None] = {}
-
-    def read(self, value: str) -> int | None:
-        """The moment, or None where the text is no time. A time without an offset is taken as UTC."""
-        moment = self._known.get(value)
-        if moment is None:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            moment = self._known[value] = _moment(value)
-        return moment
 
 
 def _moment(value: str) -> int | None:
@@ -87,6 +71,42 @@ def _plain(value: str) -> str:
     return value.replace('\\"', '"') if '\\"' in value else value
 
 
+Kept = TypeVar("Kept")
+
+
+class Remembered(dict[str, Kept]):
+    """What a text means, read once: lines repeat addresses, sites and codes. Bounded."""
+
+    def __missing__(self, key: str) -> Kept:
+        if len(self) >= _KEPT:
+            self.clear()
+        value = self[key] = self.read(key)
+        return value
+
+    def read(self, key: str) -> Kept:
+        """The meaning of one text."""
+        raise NotImplementedError
+
+
+class Numeric(Remembered[bool]):
+    """Whether a text is an address."""
+
+    def read(self, key: str) -> bool:
+        """See `is_address`."""
+        return is_address(key)
+
+
+class AccessTimes(Remembered[int | None]):
+    """Reads the times between brackets into microseconds since 1970 UTC, None where the text is no time.
+
+    A time without an offset is taken as UTC.
+    """
+
+    def read(self, key: str) -> int | None:
+        """The moment of one text."""
+        return _moment(key)
+
+
 class Authority(NamedTuple):
     """Host and port of a URL."""
 
@@ -97,23 +117,20 @@ class Authority(NamedTuple):
 _PORTS = {"http": 80, "https": 443, "ftp": 21}
 
 
-class Authorities:
+class Authorities(Remembered[Authority]):
     """Host and port of URLs; those of the same site are read once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Authority] = {}
 
     def of(self, url: str) -> Authority:
         """Host and port of an absolute URL or of `host:port`; (None, None) where it names none."""
         start = url.find("://")
-        end = url.find("/", start + 3) if start > 0 else len(url)
-        site = url[:end] if end > 0 else url
-        known = self._known.get(site)
-        if known is None:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            known = self._known[site] = authority(site)
-        return known
+        if start > 0:
+            end = url.find("/", start + 3)
+            return self[url[:end] if end > 0 else url]
+        return self[url]
+
+    def read(self, key: str) -> Authority:
+        """See `authority`."""
+        return authority(key)
 
 
 def authority(site: str) -> Authority:

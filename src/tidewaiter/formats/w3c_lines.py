@@ -30,4 +30,12 @@ def values(line: str, width: int) -> list[str]:
         return [value.strip('"') for value in line.split("\t")]
     if '"' not in line:
         return line.split()
+    if '""' not in line and line.count('"') % 2 == 0:
+        found: list[str] = []
+        for place, part in enumerate(line.split('"')):
+            if place & 1:
+                found.append(part)
+            else:
+                found += part.split()
+        return found
     return [quoted.replace('""', '"') if quoted else bare for quoted, bare in _VALUE.findall(line)]

@@ -92,7 +92,7 @@ class Source:
     def _other(self, line: str, log_file: str, number: str) -> Event | str | None:
         extended = ftp_lines.extended(line)
         if extended is not None:
-            time = self._access.read(extended[0])
+            time = self._access[extended[0]]
             return None if time is None else _event(extended[1], time, None, log_file, number)
         prefix = self._prefixes.split(line)
         if prefix is None:

@@ -15,6 +15,8 @@ from tidewaiter.formats.access_lines import (
     SPACED,
     AccessTimes,
     Authorities,
+    Numeric,
+    Remembered,
     count,
     is_address,
     quoted,
@@ -43,6 +45,7 @@ class Source:
     def __init__(self) -> None:
         self._times = AccessTimes()
         self._sites = Authorities()
+        self._results, self._peers, self._numeric = _Results(), _Peers(), Numeric()
 
     def recognise(self, head: bytes) -> str | None:
         """Most of the first lines are native ones, or access lines that ask for whole URLs."""
@@ -74,33 +77,32 @@ class Source:
         yield from events_of_lines(opened, account, parse, "Squid")
 
     def _native(self, fields: list[str], log_file: str, number: str) -> Event | str | None:
-        stamp, elapsed, client, outcome, size, method, url, user, peer = fields[:9]
+        peer = fields[8]
         if "/" not in peer:  # spaces in the URL or the user move what follows
             fields = _spaced(fields)
             if len(fields) < 9:
                 return None
-            url, user, peer = fields[6:9]
-        seconds, point, millis = stamp.partition(".")
-        if not (point and millis.isdecimal() and seconds.isdecimal() and len(seconds) < 12):
+        stamp, elapsed, client, outcome, size, method, url, user, peer = fields[:9]
+        if stamp[-4:-3] != "." or len(stamp) > 15 or not stamp[-3:].isdecimal():
             return None
         if method == "-" or url.startswith("error:"):
             return "connection without a request"
-        code, _, status = outcome.partition("/")
-        rest = fields[9] if len(fields) > 9 else "-"
-        kind, _, more = rest.partition(" ")
-        texts = quoted(more) if more else []
-        return self._event(
-            (int(seconds) * 1_000 + int(millis[:3])) * 1_000,
+        code, status, ended = self._results[outcome]
+        kind, _, more = fields[9].partition(" ") if len(fields) > 9 else ("-", "", "")
+        event = self._event(
+            (int(stamp[:-4]) * 1_000 + int(stamp[-3:])) * 1_000,
             log_file,
             number,
-            (client, None if user == "-" else user),
-            (method, url, status, size, code, peer),
-            (None if kind == "-" else kind, elapsed, texts),
+            (client, user, size, kind, elapsed),
+            (method, url, status, ended, code, peer),
         )
+        if more:
+            _add_texts(event, quoted(more))
+        return event
 
     def _emulated(self, groups: tuple[str | None, ...], log_file: str, number: str) -> Event | str | None:
         _, client, _, user, stamp, request, status, size, rest = (group or "" for group in groups)
-        time = self._times.read(stamp)
+        time = self._times[stamp]
         if time is None:
             return None
         method, url = request_parts(request)
@@ -108,61 +110,83 @@ class Source:
             return "connection without a request"
         result = _RESULT.search(rest)
         code, peer = (result[1], f"{result[2]}/-") if result else ("", "/-")
-        texts = quoted(rest) if rest else []
-        who = (client, None if user == "-" else user)
-        return self._event(time, log_file, number, who, (method, url, status, size, code, peer), (None, "", texts))
+        event = self._event(
+            time,
+            log_file,
+            number,
+            (client, user, size, "-", ""),
+            (method, url, count(status) or None, _ended(code), code, peer),
+        )
+        _add_texts(event, quoted(rest))
+        return event
 
     def _event(
         self,
         time: int,
         log_file: str,
         number: str,
-        who: tuple[str, str | None],
-        request: tuple[str, str, str, str, str, str],
-        about: tuple[str | None, str, list[str | None]],
+        seen: tuple[str, str, str, str, str],
+        request: tuple[str, str, int | None, str | None, str, str],
     ) -> Event:
-        client, user = who
-        method, url, status, size, code, peer = request
-        kind, elapsed, texts = about
+        client, user, size, kind, elapsed = seen
+        method, url, status, ended, code, peer = request
         host, port = self._sites.of(url)
-        hierarchy, _, other = peer.partition("/")
-        direct = hierarchy in _ORIGIN
-        sent = count(size)
-        extra = {"result": code} if code else {}
-        if hierarchy:
-            extra["hierarchy"] = hierarchy
-        if not direct and other != "-":
-            extra["parent"] = other
-        numeric = is_address(client)
-        spent = count(elapsed)
-        return Event(
+        origin, hierarchy, parent = self._peers[peer]
+        sent = int(size) if size.isdecimal() and len(size) < 19 else None
+        event = Event(
             kind=_HTTP,
             time=time,
             log_source=NAME,
             log_file=log_file,
             record=number,
-            host=None if numeric else client,
-            host_ip=client if numeric else None,
-            user=user,
+            host_ip=client,
+            user=None if user == "-" else user,
             file_size=sent,
-            file_type=kind,
-            src_ip=client if numeric else None,
-            src_host=None if numeric else client,
-            dst_ip=other if direct and is_address(other) else None,
+            file_type=None if kind == "-" else kind,
+            src_ip=client,
+            dst_ip=origin,
             dst_port=port,
             dst_host=host,
             transport="tcp",
             protocol="http",
             bytes_in=sent,
-            duration=None if spent is None else spent * 1_000,
+            duration=int(elapsed) * 1_000 if elapsed.isdecimal() and len(elapsed) < 13 else None,
             url=url,
-            referrer=texts[0] if texts else None,
-            user_agent=texts[1] if len(texts) > 1 else None,
             method=method,
-            status=count(status) or None,
-            outcome=_outcome(code),
-            extra=extra or None,
+            status=status,
+            outcome=ended,
+            extra={"result": code, "hierarchy": hierarchy} if code else None,
         )
+        if parent is not None and event.extra is not None:
+            event.extra["parent"] = parent
+        if not self._numeric[client]:
+            event.host = event.src_host = client
+            event.host_ip = event.src_ip = None
+        return event
+
+
+def _add_texts(event: Event, texts: list[str | None]) -> None:
+    """Referrer and user agent, which are quoted behind the fields."""
+    if texts:
+        event.referrer = texts[0]
+        event.user_agent = texts[1] if len(texts) > 1 else None
+
+
+class _Results(Remembered[tuple[str, int | None, str | None]]):
+    """Result code, status and how the request ended, by `code/status`."""
+
+    def read(self, key: str) -> tuple[str, int | None, str | None]:
+        code, _, status = key.partition("/")
+        return code, count(status) or None, _ended(code)
+
+
+class _Peers(Remembered[tuple[str | None, str, str | None]]):
+    """Address of the origin, hierarchy code, name of a parent proxy, by `hierarchy/peer`."""
+
+    def read(self, key: str) -> tuple[str | None, str, str | None]:
+        hierarchy, _, other = key.partition("/")
+        direct = hierarchy in _ORIGIN
+        return other if direct and is_address(other) else None, hierarchy, None if direct or other == "-" else other
 
 
 def _spaced(fields: list[str]) -> list[str]:
@@ -179,7 +203,7 @@ def _spaced(fields: list[str]) -> list[str]:
     return []
 
 
-def _outcome(code: str) -> str | None:
+def _ended(code: str) -> str | None:
     """What the result code says plainly of how the request ended."""
     if "DENIED" in code:
         return "blocked"

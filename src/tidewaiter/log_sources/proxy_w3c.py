@@ -8,13 +8,14 @@ as the draft demands; `time-taken` is read as milliseconds, as these writers hav
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any
 
 from tidewaiter.catalog.columns import Columns, shipped
-from tidewaiter.formats.access_lines import Authorities, count, is_address
-from tidewaiter.formats.json_lines import IsoTimes
+from tidewaiter.formats.access_lines import Authorities, Numeric, Remembered, count
 from tidewaiter.formats.line_log import events_of_lines, head_lines
+from tidewaiter.formats.loose_times import LooseTimes
 from tidewaiter.formats.w3c_lines import field_names, values
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
@@ -29,6 +30,7 @@ _FTP_METHOD = re.compile(
 _FTP_VERB = {"created": "STOR", "sent": "RETR", "append": "APPE"}
 _PUSHES = frozenset({"PUT", "POST", "PATCH"})
 _DENIED = re.compile(r"denied|block", re.IGNORECASE)
+_COMMON = frozenset({"GET", "POST", "HEAD", "PUT", "CONNECT", "OPTIONS", "-"})
 _PORTS = {"http": 80, "https": 443, "ftp": 21}
 
 
@@ -40,9 +42,8 @@ class Source:
     def __init__(self) -> None:
         self._columns = Columns(shipped("w3c_fields"), exact=True)
         self._layout = _Layout({}, 0)
-        self._minutes: dict[str, int | None] = {}
-        self._iso = IsoTimes()
-        self._sites = Authorities()
+        self._moments, self._denied = _Moments(), _Denied()
+        self._sites, self._numeric = Authorities(), Numeric()
 
     def recognise(self, head: bytes) -> str | None:
         """A #Fields line that names a client and what it asked for."""
@@ -79,106 +80,151 @@ class Source:
 
     def _event(self, found: list[str], log_file: str, number: str) -> Event | str | None:
         layout = self._layout
-        row: dict[str, str] = {}
-        for meaning, place in layout.places:
-            value = found[place] if place < len(found) else "-"
-            if value not in ("-", ""):
-                row[meaning] = value
-        time = self._time(row)
-        client = row.get("client")
-        if time is None or client is None:
+        if len(found) < layout.width:
+            found += ["-"] * (layout.width - len(found))
+        found.append("-")
+        date, clock, stamp, client, method = layout.first(found)
+        time = self._moments[f"{date} {clock}"] if date != "-" else self._moments[stamp.strip("[]")]
+        if time is None or client in ("-", ""):
             return None
-        verb = _FTP_METHOD.match(row.get("method", ""))
+        verb = _FTP_METHOD.match(method) if method not in _COMMON else None
         if verb is not None:
-            return _ftp(row, _FTP_VERB.get(verb[1], verb[1]), time, log_file, number)
-        return self._http(row, client, time, log_file, number)
+            return _ftp(layout.row(found), _FTP_VERB.get(verb[1], verb[1]), time, log_file, number)
+        return self._http(found, client, method, time, log_file, number)
 
-    def _http(self, row: dict[str, str], client: str, time: int, log_file: str, number: str) -> Event:
-        server_side = self._layout.server_side
-        url, host, port = self._target(row)
-        method, get = row.get("method"), row.get
-        numeric = is_address(client)
-        sent, spent = count(get("bytes_in")), count(get("milliseconds"))
-        verdict = get("verdict") or get("result") or ""
-        return Event(
+    def _http(self, found: list[str], client: str, method: str, time: int, log_file: str, number: str) -> Event:
+        layout = self._layout
+        server_side = layout.server_side
+        user, kind, origin, server, sent_out, sent, spent, referrer, agent, status, verdict, result = layout.second(found)
+        url, host, port = self._target(layout.third(found), method)
+        size = count(sent)
+        ended = verdict if verdict != "-" else result
+        event = Event(
             kind=_HTTP,
             time=time,
             log_source=NAME,
             log_file=log_file,
             record=number,
-            host=get("server_name") if server_side else None if numeric else client,
-            host_ip=get("server") if server_side else client if numeric else None,
-            user=get("user"),
-            file_size=None if server_side and method in _PUSHES else sent,
-            file_type=get("type"),
-            sha256=get("sha256"),
-            src_ip=client if numeric else None,
-            src_port=count(get("client_port")),
-            src_host=None if numeric else client,
-            dst_ip=get("server") if server_side else _address(get("origin")),
+            host_ip=_known(server) if server_side else client,
+            user=_known(user),
+            file_size=size,
+            file_type=_known(kind),
+            src_ip=client,
+            dst_ip=_known(server) if server_side else origin if self._numeric[origin] else None,
             dst_port=port,
             dst_host=host,
             transport="tcp",
             protocol="http",
-            bytes_out=count(get("bytes_out")),
-            bytes_in=sent,
-            duration=None if spent is None else spent * 1_000,
+            bytes_out=count(sent_out),
+            bytes_in=size,
+            duration=int(spent) * 1_000 if spent.isdecimal() and len(spent) < 13 else None,
             url=url,
-            referrer=_spaced(get("referrer")),
-            user_agent=_spaced(get("user_agent")),
-            method=method,
-            status=count(get("status")) or None,
-            outcome="blocked" if verdict and _DENIED.search(verdict) else None,
-            extra=_extra(row, server_side),
+            referrer=_spaced(referrer),
+            user_agent=_spaced(agent),
+            method=_known(method),
+            status=count(status) or None,
+            outcome="blocked" if self._denied[ended] else None,
+            extra=layout.told(found),
         )
+        if not self._numeric[client]:
+            event.src_ip, event.src_host = None, client
+            event.host, event.host_ip = (event.host, event.host_ip) if server_side else (client, None)
+        if layout.seldom:
+            row = layout.row(found)
+            event.src_port, event.sha256 = count(row.get("client_port")), row.get("sha256")
+            if server_side:
+                event.host = row.get("server_name")
+        if server_side and method in _PUSHES:
+            event.file_size = None
+        return event
 
-    def _time(self, row: dict[str, str]) -> int | None:
-        date, clock = row.get("date"), row.get("time")
-        if date is None or clock is None:
-            stamp = row.get("timestamp", "").strip("[]")
-            return self._iso.read(stamp) if stamp else None
-        key = f"{date}T{clock[:8]}"
-        known = self._minutes.get(key)
-        if known is None:
-            if len(self._minutes) > 50_000:
-                self._minutes.clear()
-            known = self._minutes[key] = self._iso.read(key)
-        fraction = clock[9:15]
-        return known + int(fraction.ljust(6, "0")) if known is not None and fraction.isdecimal() else known
-
-    def _target(self, row: dict[str, str]) -> tuple[str | None, str | None, int | None]:
+    def _target(self, parts: tuple[str, ...], method: str) -> tuple[str | None, str | None, int | None]:
         """URL, host and port, put together from the columns that the log has."""
-        url, path, query = row.get("url"), row.get("path"), row.get("query")
-        if url is not None and "://" in url:
+        url, path, query, named, port_text, server_port, scheme, protocol = parts
+        if "://" in url:
             site = self._sites.of(url)
-            return url, site.host, count(row.get("port")) or site.port
-        if path is None:
-            path, query = url, None
-        named = row.get("host")
-        host, colon, tail = (named or "").partition(":") if named and named.count(":") == 1 else (named or "", "", "")
-        port = count(tail) if colon else count(row.get("port")) or count(row.get("server_port"))
-        scheme = row.get("scheme", row.get("protocol", "")).lower()
-        if scheme not in _PORTS:
-            scheme = "https" if port == 443 else "http"
-        if row.get("method") == "CONNECT":
-            return f"{host}:{port or 443}" if host else path, host or None, port or 443
-        whole = f"{path or '/'}{'' if query is None else ('' if query[0] == '?' else '?') + query}"
+            return url, site.host, count(port_text) or site.port
+        if path == "-":
+            path, query = url, "-"
+        host, port = named, count(port_text) or count(server_port)
+        if ":" in named and named.count(":") == 1:
+            host, _, tail = named.partition(":")
+            port = count(tail)
+        if host == "-":
+            host = ""
+        if method == "CONNECT":
+            return f"{host}:{port or 443}" if host else _known(path), host or None, port or 443
+        asked = "" if query in ("-", "") else query if query[0] == "?" else "?" + query
+        whole = f"{'/' if path in ('-', '') else path}{asked}"
         if not host:
             return whole, None, port
+        scheme = scheme if scheme in _PORTS else protocol.lower()
+        if scheme not in _PORTS:
+            scheme = "https" if port == 443 else "http"
+        usual = _PORTS[scheme]
         where = f"[{host}]" if ":" in host else host
-        shown = "" if port in (None, _PORTS[scheme]) else f":{port}"
-        return f"{scheme}://{where}{shown}{whole}", host, port or _PORTS[scheme]
+        return f"{scheme}://{where}{'' if port in (None, usual) else f':{port}'}{whole}", host, port or usual
+
+
+class _Moments(Remembered[int | None]):
+    """Microseconds since 1970 of `date time` or of one stamp; UTC as the draft demands."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times = LooseTimes()
+
+    def read(self, key: str) -> int | None:
+        """The moment of one text."""
+        return self._times.read(key)
+
+
+class _Denied(Remembered[bool]):
+    """Whether a verdict or an action says that the request was not let through."""
+
+    def read(self, key: str) -> bool:
+        """What one text says."""
+        return _DENIED.search(key) is not None
+
+
+_FIRST = ("date", "time", "timestamp", "client", "method")
+_SECOND = (
+    "user", "type", "origin", "server", "bytes_out", "bytes_in", "milliseconds", "referrer", "user_agent", "status", "verdict",
+    "result",
+)  # fmt: skip
+_THIRD = ("url", "path", "query", "host", "port", "server_port", "scheme", "protocol")
+_TOLD = ("result", "verdict", "category", "threat")
 
 
 class _Layout:
-    """The columns of the lines below one #Fields line."""
+    """The columns of the lines below one #Fields line. What a log does not have is read from a `-` behind its last column."""
 
     def __init__(self, places: dict[str, int], width: int) -> None:
-        self.places = list(places.items())
+        self._places = places
         self.width = width
-        last = max((place for meaning, place in self.places if meaning in ("client", "path", "url", "host", "time")), default=0)
-        self.needed = last + 1
+        needed = ("client", "path", "url", "host", "time")
+        self.needed = max((place for meaning, place in places.items() if meaning in needed), default=0) + 1
         self.server_side = "path" in places and not places.keys() & {"scheme", "origin", "url"}
+        self.seldom = bool(places.keys() & {"client_port", "sha256", "server_name"})
+        self.first, self.second, self.third = self._getter(_FIRST), self._getter(_SECOND), self._getter(_THIRD)
+        self._told = [(name, places[name]) for name in _TOLD if name in places]
+
+    def _getter(self, names: tuple[str, ...]) -> Callable[[list[str]], tuple[str, ...]]:
+        return itemgetter(*(self._places.get(name, -1) for name in names))
+
+    def row(self, found: list[str]) -> dict[str, str]:
+        """All values by meaning."""
+        return {name: found[place] for name, place in self._places.items() if found[place] not in ("-", "")}
+
+    def told(self, found: list[str]) -> dict[str, Any] | None:
+        """What has no field of its own."""
+        extra: dict[str, Any] = {"server_side": True} if self.server_side else {}
+        for name, place in self._told:
+            if found[place] not in ("-", ""):
+                extra[name] = found[place]
+        server = "-" if self.server_side else found[self._places.get("server", -1)]
+        if server != "-":
+            extra["proxy"] = server
+        return extra or None
 
 
 def _ftp(row: dict[str, str], verb: str, time: int, log_file: str, number: str) -> Event:
@@ -213,20 +259,12 @@ def _ftp(row: dict[str, str], verb: str, time: int, log_file: str, number: str) 
     )
 
 
-def _address(value: str | None) -> str | None:
-    return value if value is not None and is_address(value) else None
+def _known(value: str) -> str | None:
+    return None if value in ("-", "") else value
 
 
-def _spaced(value: str | None) -> str | None:
+def _spaced(value: str) -> str | None:
     """IIS writes `+` where a value has spaces."""
-    return value.replace("+", " ") if value is not None and "+" in value and " " not in value else value
-
-
-def _extra(row: dict[str, str], server_side: bool) -> dict[str, Any] | None:
-    extra: dict[str, Any] = {"server_side": True} if server_side else {}
-    for name in ("result", "verdict", "category", "threat"):
-        if name in row:
-            extra[name] = row[name]
-    if not server_side and "server" in row:
-        extra["proxy"] = row["server"]
-    return extra or None
+    if value in ("-", ""):
+        return None
+    return value.replace("+", " ") if "+" in value and " " not in value else value

@@ -13,8 +13,8 @@ from tidewaiter.formats.access_lines import (
     LINE,
     SPACED,
     AccessTimes,
+    Numeric,
     authority,
-    count,
     is_address,
     quoted,
     request_parts,
@@ -48,51 +48,59 @@ class Source:
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
-        log_file, time_of = opened.log_file, self._times.read
+        log_file, times, numeric = opened.log_file, self._times, Numeric()
 
         def parse(line: str, number: str) -> Event | str | None:
             found = LINE.match(line) or SPACED.match(line)
             if found is None:
                 return None
             vhost, client, _, user, stamp, request, status, size, rest = found.groups()
-            time = time_of(stamp)
+            time = times[stamp]
             if time is None:
                 return None
             method, target = request_parts(request)
             if method is None:
                 return "request that is none"
-            texts = quoted(rest) if rest else []
-            host, port = _site(vhost, rest)
-            numeric = is_address(client)
-            pushed = method in _PUSHES
-            sent = count(size)
-            extra: dict[str, object] = {"server_side": True}
-            if len(texts) > 2 and texts[2] is not None and is_address(texts[2].partition(",")[0]):
-                extra["forwarded_for"] = texts[2]
-            return Event(
+            sent = int(size) if size and size != "-" and len(size) < 19 else None
+            event = Event(
                 kind=_HTTP,
                 time=time,
                 log_source=NAME,
                 log_file=log_file,
                 record=number,
                 user=None if user in ("-", '""') else user,
-                src_ip=client if numeric else None,
-                src_host=None if numeric else client,
-                dst_host=host,
-                dst_port=port,
+                src_ip=client,
                 transport="tcp",
                 protocol="http",
                 bytes_in=sent,
-                file_size=None if pushed else sent,
-                url=_url(target, host, port),
+                file_size=None if method in _PUSHES else sent,
+                url=target,
                 method=method,
-                status=count(status),
-                referrer=texts[0] if texts else None,
-                user_agent=texts[1] if len(texts) > 1 else None,
-                extra=extra,
+                status=None if status == "-" else int(status),
+                extra={"server_side": True},
             )
+            if not numeric[client]:
+                event.src_ip, event.src_host = None, client
+            if rest:
+                _add_texts(event, rest)
+            if vhost is not None or rest[-1:].isdecimal():
+                event.dst_host, event.dst_port = _site(vhost, rest)
+                event.url = _url(target, event.dst_host, event.dst_port)
+            return event
 
         yield from events_of_lines(opened, account, parse, "an access log")
+
+
+def _add_texts(event: Event, rest: str) -> None:
+    """Referrer, user agent, and the address that the client had before a proxy."""
+    texts = quoted(rest)
+    if not texts:
+        return
+    event.referrer = texts[0]
+    if len(texts) > 1:
+        event.user_agent = texts[1]
+    if len(texts) > 2 and texts[2] is not None and event.extra is not None and is_address(texts[2].partition(",")[0]):
+        event.extra["forwarded_for"] = texts[2]
 
 
 def _site(vhost: str | None, rest: str) -> tuple[str | None, int | None]:
