@@ -27,6 +27,8 @@ SESSIONS_KEPT = 20_000
 _SSHD = frozenset({"sshd", "sshd-session", "sshd-auth"})
 _SFTP = frozenset({"internal-sftp", "sftp-server"})
 _CRON = frozenset({"cron", "crond", "/usr/sbin/cron", "/USR/SBIN/CRON"})
+_STARTS = frozenset(("Acc", "Fai", "Con", "Sta", "sub", "Use", "ope", "clo", "for", "ren", "pos", "rem", "sen", "ses"))
+"""How the messages of sshd and its SFTP begin that are read."""
 _TFTP = re.compile(r"(RRQ|WRQ) from (\S+) filename (.{1,1024}?)(?: redirected to .*)?$")
 _MARK = re.compile(
     r" (?:sshd(?:-session|-auth)?\[\d+\]: |(?:internal-sftp|sftp-server|dropbear|in\.tftpd)\[\d+\]: "
@@ -65,6 +67,8 @@ class Source:
         yield from events_of_lines(opened, account, self._parse, "syslog", self._unfinished)
 
     def _parse(self, line: str, number: str) -> Event | str | Joined | None:
+        if "sshd[" in line and line[line.find("]: ") + 3 :][:3] not in _STARTS:
+            return "sshd: other message"  # most lines of a busy server
         prefix = self._prefixes.split(line)
         if prefix is None:
             return "line without a time" if line.strip() else None
