@@ -21,6 +21,8 @@ class Analytic:
         protocol, port = carried.protocol, carried.server_port
         if protocol == "finger":
             yield "finger", ""
+        if (carried.url or "").startswith("https:"):
+            return  # inside TLS, as the server's own log tells it
         known = ports.load()
         if known.expected(protocol, port) is not False:
             return

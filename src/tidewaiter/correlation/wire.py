@@ -210,6 +210,10 @@ class WireFold:
         if file.protocol in ("ftp-data", "ftp_data", "ftp"):
             yield wire_ftp.of_file(file, flow, wire_ftp.command_for(self._commands, file))
             return
+        if file.protocol == "tftp":
+            asked = wire_ftp.request_for([event for event, _ in self._requests], file)
+            yield wire_ftp.of_block_file(file, flow, asked)
+            return
         action = actions.get((file.log_source, file.file_id))
         if wire_shares.is_pipe(file) or (action is not None and wire_shares.is_pipe(action)):
             flow.carries = True

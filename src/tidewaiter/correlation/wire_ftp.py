@@ -141,14 +141,50 @@ def command_summary(event: Event) -> str:
     return f"FTP {event.method} {event.file_path or event.query or ''}{replies}"
 
 
+def request_for(requests: list[Event], file: Event) -> Event | None:
+    """The TFTP request that the file answers: the blocks come from another port of the server to the port that asked."""
+    ends = {(file.src_ip, file.src_port), (file.dst_ip, file.dst_port)}
+    fits = [
+        one
+        for one in requests
+        if (one.src_ip, one.src_port) in ends and base_name(one.file_path) == base_name(file.file_path or one.file_path)
+    ]
+    return min(fits, key=lambda one: abs(one.time - file.time), default=None)
+
+
+def of_block_file(file: Event, flow: Flow, asked: Event | None) -> Carried:
+    """A file that TFTP carried, with its request; the port of the blocks says nothing, the request's does."""
+    if asked is None:
+        carried = new_carried(file, flow, push=bool((file.extra or {}).get("is_orig")))
+        carried.server_port = None
+    else:
+        carried = new_carried(asked, flow, push=_writes(asked))
+        carried.time = min(asked.time, file.time)
+        carried.cite(asked, f"TFTP {asked.method} {asked.file_path}", "commanded", "connected")
+    carried.protocol = "tftp"
+    take_content(carried, file)
+    carried.name = file.file_path or (asked.file_path if asked is not None else None)
+    carried.cite(file, content_summary(carried, file), "carried", *(() if asked is not None else ("connected",)))
+    _place_tftp(carried)
+    return carried
+
+
+def _writes(request: Event) -> bool:
+    return (request.method or "").lower() in ("write", "wrq")
+
+
+def _place_tftp(carried: Carried) -> None:
+    """The URL of what the client got."""
+    if carried.name and not carried.push and carried.server_ip:
+        server = f"[{carried.server_ip}]" if ":" in carried.server_ip else carried.server_ip
+        carried.url = f"tftp://{server}/{carried.name.lstrip('/')}"
+
+
 def of_request(event: Event, flow: Flow, answer: Event | None) -> Carried:
     """A TFTP request; `answer` is the flow back to the client's port that carried the blocks."""
-    push = (event.method or "").lower() in ("write", "wrq")
-    carried = new_carried(event, flow, push=push)
+    carried = new_carried(event, flow, push=_writes(event))
     carried.protocol, carried.name, carried.shown = "tftp", event.file_path, "control"
-    if event.file_path and not push and carried.server_ip:
-        server = f"[{carried.server_ip}]" if ":" in carried.server_ip else carried.server_ip
-        carried.url = f"tftp://{server}/{event.file_path.lstrip('/')}"
+    _place_tftp(carried)
     carried.cite(event, f"TFTP {event.method} {event.file_path}", "commanded", "connected")
     carried.outcome = "attempted"
     if answer is not None:

@@ -105,7 +105,7 @@ def http(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
         dst_port=line.dest_port,
         dst_host=data.hostname,
         transport=transport_of(line.proto),
-        protocol="http",
+        protocol="http2" if data.version == "2" else "http",
         bytes_in=data.length,
         flow_id=flow_id,
         community_id=line.community_id,
