@@ -140,4 +140,7 @@ def test_context_raises_it() -> None:
 
 def test_techniques_begin_with_the_kind_of_transfer() -> None:
     assert Judge().one(case()).techniques[0] == "T1105"
-    assert Judge().one(case(kind=ActionKind.LATERAL)).techniques[0] == "T1570"
+    lateral = case(kind=ActionKind.LATERAL)
+    lateral.transfer.direction = "lateral"
+
+    assert Judge().one(lateral).techniques[0] == "T1570"
