@@ -212,6 +212,8 @@ class WireFold:
             return
         if file.protocol == "tftp":
             asked = wire_ftp.request_for([event for event, _ in self._requests], file)
+            for event, asking in self._requests:
+                asking.carries = asking.carries or event is asked
             yield wire_ftp.of_block_file(file, flow, asked)
             return
         action = actions.get((file.log_source, file.file_id))
@@ -256,22 +258,20 @@ class WireFold:
                 yield wire_ftp.of_command(command)
 
     def _requests_before(self, now: int | None, ended: list[Flow]) -> Iterator[Carried]:
-        """TFTP requests whose flow is over, with the flow that came back to the client's port."""
-        over = {id(flow) for flow in ended}
+        """TFTP requests that are over, with the flow that came back to the client's port where there is one."""
         waiting, self._requests = self._requests, []
+        open_flows = list(self._flows.values())
+        still_open = set(map(id, open_flows))
         for event, flow in waiting:
-            if now is not None and id(flow) not in over:
+            if flow.carries:
+                continue  # its file was reported
+            answer = _answer(event, ended)
+            if answer is None and now is not None and (id(flow) in still_open or _answer(event, open_flows) is not None):
                 self._requests.append((event, flow))
                 continue
-            if flow.carries:
-                continue
-            answer = _answer(event, [*ended, *self._flows.values()])
-            if answer is not None and answer.carries and not answer.flows:
-                continue
-            back = answer.flows[0] if answer is not None and answer.flows else None
             if answer is not None:
                 answer.carries = True
-            yield wire_ftp.of_request(event, flow, back)
+            yield wire_ftp.of_request(event, flow, answer.flows[0] if answer is not None and answer.flows else None)
 
     def _weak(self, flow: Flow) -> Iterator[Carried]:
         """What a flow without visible files amounts to."""

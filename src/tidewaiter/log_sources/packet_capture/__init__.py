@@ -18,6 +18,7 @@ from tidewaiter.formats.capture import Capture
 from tidewaiter.formats.capture_suricata import Engine, Program
 from tidewaiter.log_source import HEAD_BYTES, REGISTER, Opened
 from tidewaiter.log_sources.packet_capture.carried import Added, files_of_flows
+from tidewaiter.log_sources.packet_capture.commands import commands_of_flows
 from tidewaiter.log_sources.packet_capture.flows import Flows, survey_log
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
@@ -60,6 +61,7 @@ class Source:
                 yield tally(named, account)
             added = Added(opened.log_file, account)
             yield from files_of_flows(opened, flows, folder, added)
+            yield from commands_of_flows(opened, flows, folder / "ftp", added)
             if added.events:
                 account.parse(len(added.events))
                 yield tally(added.events, account)

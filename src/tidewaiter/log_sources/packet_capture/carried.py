@@ -101,13 +101,14 @@ def _chosen(flows: Flows, added: Added) -> dict[frozenset[Endpoint], Flow]:
             size -= flow.size
             left += 1
             continue
-        chosen[_ends(flow)] = flow
+        chosen[ends_of(flow)] = flow
     if left:
         added.note(f"{left} of {len(flows.marked)} flows of unknown protocols not read for content: too many or too large")
     return chosen
 
 
-def _ends(flow: Flow) -> frozenset[Endpoint]:
+def ends_of(flow: Flow) -> frozenset[Endpoint]:
+    """Both ends of a flow, whoever opened it."""
     return frozenset(((flow.opener[0] or "", flow.opener[1] or 0), (flow.accepter[0] or "", flow.accepter[1] or 0)))
 
 
@@ -118,8 +119,8 @@ def _streams(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Add
         for flow in chosen.values()
     ]
     folder.mkdir()
-    ended = yield from _waited(capture_tshark.follow(tshark, opened.path, folder, pairs))
-    _report(ended, added)
+    ended = yield from waited(capture_tshark.follow(tshark, opened.path, folder, pairs))
+    report(ended, added)
     for stream in capture_tshark.followed(folder):
         flow = chosen.get(frozenset((stream.client, stream.server)))
         if flow is None:
@@ -137,15 +138,16 @@ def _streams(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Add
 
 def _tftp(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
     folder.mkdir()
-    ended = yield from _waited(capture_tshark.list_tftp(tshark, opened.path, folder))
-    _report(ended, added)
-    by_ends = {_ends(flow): flow for flow in flows.known.values() if flow.transport == "udp"}
+    ended = yield from waited(capture_tshark.list_tftp(tshark, opened.path, folder))
+    report(ended, added)
+    by_ends = {ends_of(flow): flow for flow in flows.known.values() if flow.transport == "udp"}
     for file in capture_tshark.tftp_files(folder):
         flow = by_ends.get(frozenset((file.client, file.server)))
         added.add(file.carried, flow, file.client, file.server, "tftp", file.time)
 
 
-def _waited(running: Generator[None, None, Ended]) -> Generator[list[Event], None, Ended]:
+def waited(running: Generator[None, None, Ended]) -> Generator[list[Event], None, Ended]:
+    """Empty batches while a program works; returns how it ended."""
     try:
         while True:
             try:
@@ -158,7 +160,8 @@ def _waited(running: Generator[None, None, Ended]) -> Generator[list[Event], Non
         running.close()
 
 
-def _report(ended: Ended, added: Added) -> None:
+def report(ended: Ended, added: Added) -> None:
+    """Say in the account where tshark did not end well."""
     if ended.out_of_time:
         added.note(f"tshark was stopped after {capture_tshark.SECONDS:.0f} s; what it had written by then was read")
     elif ended.code:

@@ -18,12 +18,18 @@ MOST_MARKED = 100
 """Flows that are read again, per capture."""
 
 _FLOW, _ALERT, _TFTP = b'"event_type":"flow"', b'"event_type":"alert"', b'"event_type":"tftp"'
+_FTP = b'"event_type":"ftp"'
 _PORTS = {79: "finger", 70: "gopher", 873: "rsync"}
 _NO_PROTOCOL = (None, "failed", "unknown")
 
 
 class _Alert(msgspec.Struct, gc=False):
     signature_id: int = 0
+
+
+class _Tcp(msgspec.Struct, gc=False):
+    ts_gap: bool = False
+    tc_gap: bool = False
 
 
 class _Flow(msgspec.Struct, gc=False):
@@ -45,6 +51,9 @@ class _Record(msgspec.Struct):
     dest_port: int | None = None
     proto: str | None = None
     app_proto: str | None = None
+    app_proto_tc: str | None = None
+    app_proto_ts: str | None = None
+    tcp: _Tcp | None = None
     community_id: str | None = None
     alert: _Alert | None = None
     flow: _Flow | None = None
@@ -65,6 +74,8 @@ class Flow(msgspec.Struct, gc=False):
     size: int
     start: int
     end: int
+    broken: bool = False  # packets are lost, behind which Suricata may read no further
+    last_command: int = 0  # time of the last FTP record
     number: int = 0
     records: int = 0
 
@@ -96,10 +107,14 @@ def survey_log(log: Path) -> Flows:
     flows = Flows()
     times = IsoTimes()
     alerted: dict[str, str] = {}
+    commanded: dict[str, int] = {}
     for record in _records(log):
         flow_id = str(record.flow_id)
         if record.event_type == "tftp":
             flows.tftp += 1
+        elif record.event_type == "ftp":
+            if flow_id in commanded or len(commanded) < FLOWS_KEPT:
+                commanded[flow_id] = max(commanded.get(flow_id, 0), times.read(record.timestamp) or 0)
         elif record.event_type == "alert":
             kind = following().get(record.alert.signature_id if record.alert else 0)
             if kind is not None and len(alerted) < FLOWS_KEPT:
@@ -111,6 +126,7 @@ def survey_log(log: Path) -> Flows:
     ordered = sorted(flows.known.values(), key=lambda flow: (flow.start, flow.transport, str(flow.opener), str(flow.accepter)))
     for number, flow in enumerate(ordered, 1):
         flow.number = number
+        flow.last_command = commanded.get(flow.flow_id, 0)
         flow_id = flow.flow_id
         if flow.transport == "tcp" and flow.protocol in _NO_PROTOCOL:
             kind = alerted.get(flow_id) or (_PORTS.get(flow.accepter[1] or 0) if flow.size else None)
@@ -123,7 +139,7 @@ def _records(log: Path) -> Iterator[_Record]:
     decode = msgspec.json.Decoder(_Record).decode
     with log.open("rb") as file:
         for line in file:
-            if _FLOW in line or _ALERT in line or _TFTP in line:
+            if _FLOW in line or _ALERT in line or _TFTP in line or _FTP in line:
                 try:
                     yield decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError):
@@ -141,4 +157,6 @@ def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes) -> Flow:
         size=flow.bytes_toserver + flow.bytes_toclient,
         start=times.read(flow.start or record.timestamp) or 0,
         end=times.read(flow.end or record.timestamp) or 0,
+        broken="failed" in (record.app_proto_tc, record.app_proto_ts)
+        or (record.tcp is not None and (record.tcp.ts_gap or record.tcp.tc_gap)),
     )
