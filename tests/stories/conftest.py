@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.inputs import InputLimits
-from tidewaiter.pipeline.run import ItemReader, correlate, place
+from tidewaiter.pipeline.run import ItemReader, WireCases, correlate, place
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import Transfer
 
@@ -27,18 +28,20 @@ def tell(work_dir: Path, *paths: Path) -> Told:
     folders: dict[str, set[str]] = {}
     kinds: dict[str, set[str]] = {}
     names: dict[str, str] = {}
+    usual = FlowBaseline()
     for item in inputs.plan([str(path) for path in paths], InputLimits()):
         done = reader.read(item)
         accounts += done.accounts
         runs += map(Path, done.runs)
         unplaced += map(Path, done.unplaced)
         names.update(done.names)
+        usual.merge(done.usual)
         for folder, hosts in done.folders.items():
             folders.setdefault(folder, set()).update(hosts)
         for host, seen in done.kinds.items():
             kinds.setdefault(host, set()).update(seen)
     runs.extend(place(unplaced, folders))
-    found = list(correlate(runs, work_dir, kinds, names, Judge()))
+    found = list(correlate(runs, work_dir, kinds, names, Judge(), WireCases(usual)))
     return sorted(found, key=lambda one: (one.time or "", one.id)), accounts
 
 

@@ -20,6 +20,6 @@ class Analytic:
         del usual
         if carried.push or carried.server_name is None:
             return
-        known = places.below(carried.server_name.partition(":")[0], places.load().hosting)
+        known = places.below(carried.server_name, places.load().hosting)
         if known is not None:
             yield "hosting_service", known

@@ -23,6 +23,16 @@ _FLOW = EventKind.FLOW
 _NAMED = frozenset({EventKind.HTTP, EventKind.TLS})
 
 
+def host_name(spelled: str | None) -> str | None:
+    """The name in a Host header, without port and brackets; None where there is none."""
+    if not spelled:
+        return None
+    name = spelled.strip().lower().rstrip(".")
+    if name.startswith("["):
+        return name[1:].partition("]")[0] or None
+    return (name.partition(":")[0] if name.count(":") == 1 else name) or None
+
+
 class Usual(NamedTuple):
     """The usual of a host and service: flows, median and median absolute deviation of log2(bytes in / bytes out)."""
 
@@ -64,7 +74,7 @@ class FlowBaseline(msgspec.Struct):
                 named(event, host)
 
     def _named(self, event: Event, host: str) -> None:
-        self._met(event.dst_host or event.dst_ip, host)
+        self._met(host_name(event.dst_host) or event.dst_ip, host)
         extra = event.extra
         if extra is not None and event.url and "redirect" in extra and len(self.redirects) < MOST_KEYS:
             self.redirects[str(extra["redirect"])] = event.url
@@ -78,12 +88,10 @@ class FlowBaseline(msgspec.Struct):
                 self.full = True
                 return
             self.peers[peer] = {host}
-            if len(self.hosts) < MOST_KEYS:
-                self.hosts.add(host)
-        elif len(known) < HOSTS_KEPT and host not in known:
+        elif len(known) < HOSTS_KEPT:
             known.add(host)
-            if len(self.hosts) < MOST_KEYS:
-                self.hosts.add(host)
+        if len(self.hosts) < MOST_KEYS:
+            self.hosts.add(host)
 
     def merge(self, other: FlowBaseline) -> None:
         """Take in what another worker noted."""

@@ -154,7 +154,6 @@ def _origin(carried: Carried, url: str | None) -> Origin:
     host = carried.server_name or (paths.endpoint(url)[0] if url else None)
     if paths.is_address(host):
         host = None
-    host = host.rpartition(":")[0] if host and host.count(":") == 1 else host
     path = path_of(url) or None
     if path is None or (url or "").startswith("\\"):
         path = url if url else carried.name

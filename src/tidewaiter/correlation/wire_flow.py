@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidewaiter.baseline.flows import host_name
 from tidewaiter.catalog import ports
 from tidewaiter.correlation.wire_keys import address
 from tidewaiter.formats.community_id import community_id
@@ -72,7 +73,7 @@ def new_carried(event: Event, flow: Flow | None, *, push: bool) -> Carried:
         client_port=src_port,
         server_ip=dst,
         server_port=dst_port,
-        server_name=event.dst_host,
+        server_name=host_name(event.dst_host),
         push=push,
         user=event.user,
         community_id=event.community_id,

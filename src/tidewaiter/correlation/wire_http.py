@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from tidewaiter.baseline.flows import host_name
 from tidewaiter.catalog import wire
 from tidewaiter.correlation.wire_flow import Flow, new_carried
 from tidewaiter.schema.carried import Carried
@@ -78,7 +79,7 @@ def _of_file(request: Event | None, file: Event, flow: Flow) -> Carried:
     carried.time = min(file.time, request.time) if request is not None else file.time
     if request is not None:
         carried.server_port = carried.server_port if carried.server_port is not None else request.dst_port
-        carried.server_name = request.dst_host or carried.server_name
+        carried.server_name = host_name(request.dst_host) or carried.server_name
         carried.user = request.user or carried.user
         carried.protocol = carried.protocol or request.protocol
     carried.url = (request.url if request else None) or file.url

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tidewaiter.baseline.flows import ENOUGH, Sides
+from tidewaiter.baseline.flows import ENOUGH, Sides, host_name
 from tidewaiter.catalog import ports, wire
 from tidewaiter.correlation.wire_flow import Flow, flow_summary, new_carried, protocol_of
 from tidewaiter.correlation.wire_keys import ENCRYPTED_FLOW, ICMP_BULK
@@ -78,7 +78,7 @@ def _of(event: Event, flow: Flow, protocol: str | None, push: bool) -> Carried:
     carried.flow_out, carried.flow_in = event.bytes_out, event.bytes_in
     carried.outcome = "completed" if event.outcome in (None, "completed") else "partial"
     for name in flow.names:
-        carried.server_name = carried.server_name or name.dst_host
+        carried.server_name = carried.server_name or host_name(name.dst_host)
         carried.user_agent = carried.user_agent or name.user_agent
         carried.cite(name, f"{name.protocol} to {name.dst_host or name.dst_ip}", "connected")
     carried.cite(event, flow_summary(event), "connected")
