@@ -56,7 +56,7 @@ SIEVE = """
 import sys, time
 from tidewaiter.reading.sieve import TextSieve
 lines = open(sys.argv[1], encoding="utf-8").read().splitlines()
-sieve = TextSieve()
+sieve = TextSieve("hyperscan")
 sieve.candidates(lines[:100])
 start = time.process_time()
 for place in range(0, len(lines), 2000):

@@ -62,19 +62,27 @@ def test_engines_agree(texts: list[str]) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.text(ALPHABET, max_size=30) | st.sampled_from(POSITIVE), max_size=12))
 def test_a_text_is_judged_alone(texts: list[str]) -> None:
-    together = TextSieve().candidates(texts)
-    assert together == [TextSieve().candidates([text])[0] for text in texts]
+    together = TextSieve(ENGINES_HERE[0]).candidates(texts)
+    assert together == [TextSieve(ENGINES_HERE[0]).candidates([text])[0] for text in texts]
     assert len(together) == len(texts)
+
+
+def test_few_texts_pass_unseen_and_many_are_sieved() -> None:
+    one = TextSieve()
+
+    assert one.candidates(HARMLESS) == [True] * len(HARMLESS)
+    one.candidates([f"svchost.exe -k netsvcs {number}" for number in range(sieve.FEW)])
+    assert one.candidates(["date +%F", "curl example.org/a"]) == [False, True]
 
 
 def test_texts_that_are_too_long_to_join(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sieve, "JOINED", 100)
     texts = ["x" * 300, "y" * 60, "curl example.org/a", "z" * 90 + " `w`g`e`t a", "", "v" * 40]
-    assert TextSieve().candidates(texts) == [False, False, True, True, False, False]
+    assert TextSieve(ENGINES_HERE[0]).candidates(texts) == [False, False, True, True, False, False]
 
 
 def test_what_was_seen_before_is_answered_alike() -> None:
-    one = TextSieve()
+    one = TextSieve(ENGINES_HERE[0])
     texts = [*POSITIVE[:20], *HARMLESS]
     assert one.candidates(texts) == one.candidates(texts) == [True] * 20 + [False] * len(HARMLESS)
 
@@ -82,15 +90,16 @@ def test_what_was_seen_before_is_answered_alike() -> None:
 def test_without_hyperscan_and_polars(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("hyperscan", "polars"):
         monkeypatch.setitem(sys.modules, name, None)
-    for engine in (*ENGINES.values(), sieve._fastest):
+    for engine in (*ENGINES.values(), sieve._first_of):
         engine.cache_clear()  # type: ignore[attr-defined]
     try:
         with pytest.raises(ImportError):
             TextSieve("hyperscan")
+        monkeypatch.setattr(sieve, "FEW", 0)
         assert TextSieve().candidates(["curl example.com/x", "svchost -k"]) == [True, False]
     finally:
         monkeypatch.undo()
-        for engine in (*ENGINES.values(), sieve._fastest):
+        for engine in (*ENGINES.values(), sieve._first_of):
             engine.cache_clear()  # type: ignore[attr-defined]
 
 
