@@ -27,7 +27,8 @@ CLIENT, SERVER = "192.168.7.20", "203.0.113.9"
 def event(kind: EventKind, second: float, **fields: Any) -> Event:
     known: dict[str, Any] = {
         "src_ip": CLIENT, "src_port": 40_000, "dst_ip": SERVER, "dst_port": 80, "transport": "tcp",
-        "log_source": "suricata_eve", "log_file": "eve.json", "record": str(round(second * 1000)), "flow_id": "1", "protocol": "http",
+        "log_source": "suricata_eve", "log_file": "eve.json", "record": str(round(second * 1000)), "flow_id": "1",
+        "protocol": "http",
     }  # fmt: skip
     known.update(fields)
     return Event(kind=kind, time=START + round(second * SECOND), **known)
