@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -197,8 +198,10 @@ def failed(carried: Carried) -> bool:
 
 
 _TRAIL = re.compile(r"[?#].*", re.DOTALL)
+_AUTHORITY = re.compile(r"^[a-z][\w+.-]*:/+[^/?#]*", re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=1_024)
 def path_of(url: str | None) -> str:
     """The path of a URL without query."""
-    return _TRAIL.sub("", re.sub(r"^[a-z][\w+.-]*:/+[^/?#]*", "", url or "", flags=re.I))
+    return _TRAIL.sub("", _AUTHORITY.sub("", url or ""))
