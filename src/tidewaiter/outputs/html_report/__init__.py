@@ -32,7 +32,7 @@ __all__ = ["Contents", "Output", "write_report"]
 CHUNK = 200
 """Rows of one table; each is in a part of the page that is laid out when it comes into view."""
 
-FILTERED = 150
+FILTERED = 100
 """Hosts that the page can filter by."""
 
 OPENED = 3
@@ -88,6 +88,7 @@ class _Page:
         yield self.render("filter.html", severities=SEVERITIES, survey=survey, hosts=self.hosts)
         yield from self._cards()
         yield from self._rows()
+        yield "</section>\n"
         yield self.render("unseen.html", stages=STAGES, hosts=self.hosts, survey=survey)
         yield from self._account(books)
         yield self.render("foot.html", survey=survey, version=__version__)
@@ -96,7 +97,7 @@ class _Page:
         sheet = self.engine.loader.get_source(self.engine, "style.css")[0] if self.engine.loader else ""
         # hosts are numbers here: no text of a log is ever part of a style sheet
         rules = "\n".join(
-            f'body:has(#host option[value="{host.number}"]:checked) .x:not(.h{host.number}){{display:none}}'
+            f'.filter:has(option[value="{host.number}"]:checked)~.listed .x:not(.h{host.number}){{display:none}}'
             for host in self.hosts
         )
         hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (sheet, rules))
@@ -127,7 +128,7 @@ class _Page:
         for number, transfer in self._numbered(self.card_cut, of_cards=True):
             opened = worst <= OPENED and rank_of(transfer) > CARD_FROM
             yield template.render(card=cards.card(number, transfer, self.survey.host_number(transfer)), open=opened)
-        yield "</section>\n"
+        yield "</div>\n"
 
     def _rows(self) -> Iterator[str]:
         cut = self.row_cut

@@ -175,7 +175,9 @@ def _arrow(origin: Node, target: Node, kind: str, says: str, short: str) -> Arro
         x1, x2 = origin.x + BOX, target.x - 7
         bend = (x2 - x1) / 2
         path = f"M{x1:.0f} {y1:.0f}C{x1 + bend:.0f} {y1:.0f} {x2 - bend:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"
-        return Arrow(path, kind, says, x1 + 0.66 * (x2 - x1), y1 + 0.78 * (y2 - y1) - 6, short)  # past the middle: ways fan out
+        share = 0.5 if y1 == y2 else 0.66  # ways fan out: past the middle their labels have more room
+        drop = share**2 * (3 - 2 * share)
+        return Arrow(path, kind, says, x1 + share * (x2 - x1), y1 + drop * (y2 - y1) - 6, short)
     x1, x2 = origin.x + BOX, target.x + BOX + 7
     out = max(x1, x2) + 46
     path = f"M{x1:.0f} {y1 + 8:.0f}C{out:.0f} {y1 + 8:.0f} {out:.0f} {y2 + 8:.0f} {x2:.0f} {y2 + 8:.0f}"
