@@ -9,7 +9,6 @@ from tidewaiter.catalog import weights as weight_data
 from tidewaiter.judgement import wire
 from tidewaiter.judgement.circumstances import circumstances
 from tidewaiter.judgement.usual import usual
-
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.transfer import Reason, Transfer
 
