@@ -135,7 +135,7 @@ class Survey:
         host.not_visible.update(name for name in STAGES if _state(transfer, name) == "not_visible")
         self._date(transfer, host, rank)
         self._lead(transfer, rank)
-        self._spread(transfer, rank)
+        self._spread(transfer, rank, host)
         self.total += 1
 
     def host_number(self, transfer: Transfer) -> int:
@@ -197,8 +197,8 @@ class Survey:
         elif item[:3] > self._leads[0][:3]:
             heapq.heapreplace(self._leads, item)
 
-    def _spread(self, transfer: Transfer, rank: int) -> None:
-        target = host_of(transfer)[:300]
+    def _spread(self, transfer: Transfer, rank: int, host: Host) -> None:
+        target = host.name if host is not self.hosts.get("") else host_of(transfer)[:300]
         if transfer.device.hostname and transfer.device.ip and len(self.addresses) < NAMES:
             self.addresses.setdefault(transfer.device.ip, transfer.device.hostname[:300])
         if transfer.direction == "lateral":

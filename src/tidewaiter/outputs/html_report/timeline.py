@@ -101,12 +101,13 @@ def draw(survey: Survey) -> Timeline | None:
 
 
 def _stretches(places: list[int]) -> list[Stretch]:
-    """Cut the axis at the silences that are long beside what is left when they are gone."""
+    """Cut the axis at silences that are long beside what is left when they are gone, and beside the usual ones."""
     gaps = sorted(((after - before, before, after) for before, after in itertools.pairwise(places)), reverse=True)
     rest = places[-1] - places[0] + 1
     cuts = []
-    for gap, before, after in gaps[: PIECES - 1]:
-        if gap < 3 or gap * 6 < rest:
+    for position, (gap, before, after) in enumerate(gaps[: PIECES - 1]):
+        shorter = gaps[position + 1 :]
+        if not shorter or gap * 6 < rest or gap < 6 * shorter[len(shorter) // 2][0]:
             break
         cuts.append((before, after))
         rest -= gap
