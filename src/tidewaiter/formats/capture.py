@@ -21,6 +21,9 @@ LONGEST_BLOCK = 16 << 20
 SEARCHED = 1 << 18
 """How far behind a damaged record a sound one is looked for, in bytes."""
 
+MAPPED = 32 << 20
+"""How much of a file stays mapped behind the place that is read, in bytes: memory must not grow with the capture."""
+
 _PCAP_HEADER, _PCAPNG_LEAST = 24, 28
 _SECTION, _INTERFACE, _SIMPLE, _ENHANCED, _OLD_PACKET, _SECRETS = 0x0A0D0D0A, 1, 3, 6, 2, 10
 _LEAST_OF_BLOCK = {_SIMPLE: 16, _ENHANCED: 32, _OLD_PACKET: 32}
@@ -102,6 +105,13 @@ def packets(data: mmap.mmap) -> Iterator[Packet]:
     return walk.packets()
 
 
+def forget(data: mmap.mmap, position: int) -> int:
+    """Let go of the pages before a place; returns the place at which to do so again."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        data.madvise(mmap.MADV_DONTNEED, 0, position // mmap.PAGESIZE * mmap.PAGESIZE)
+    return position + MAPPED
+
+
 class _PcapWalk:
     """The records of a pcap file: each a header of time, length and original length, then the packet."""
 
@@ -116,8 +126,10 @@ class _PcapWalk:
         """Count the packets and the damage."""
         length_at = struct.Struct(self.order + "I").unpack_from
         data, header, end = self.data, self.header, len(self.data)
-        position, count, last = _PCAP_HEADER, 0, end - self.header
+        position, count, last, full = _PCAP_HEADER, 0, end - self.header, MAPPED
         while position <= last:
+            if position > full:
+                full = forget(data, position)
             length = length_at(data, position + 8)[0]
             following = position + header + length
             if length > LONGEST_PACKET or following > end:
@@ -137,9 +149,11 @@ class _PcapWalk:
 
     def packets(self) -> Iterator[Packet]:
         """Every sound packet; a last one that is cut off is left out."""
-        position, end = _PCAP_HEADER, len(self.data)
+        position, end, full = _PCAP_HEADER, len(self.data), MAPPED
         divisor = self.ticks // 1_000_000
         while position + self.header <= end:
+            if position > full:
+                full = forget(self.data, position)
             seconds, ticks, length, original = self.record.unpack_from(self.data, position)
             start = position + self.header
             if length > LONGEST_PACKET or start + length > end:
@@ -194,8 +208,10 @@ class _PcapngWalk:
 
     def packets(self) -> Iterator[Packet]:
         """Every sound packet; blocks of no packet are taken in or passed over."""
-        position, end, told = 0, len(self.data), False
+        position, end, told, full = 0, len(self.data), False, MAPPED
         while position < end:
+            if position > full:
+                full = forget(self.data, position)
             size = self._size(position)
             if isinstance(size, str):
                 if not told:

@@ -9,8 +9,9 @@ Source: the registry of link types at tcpdump.org ("LINKTYPE_LINUX_SLL", "LINKTY
 from __future__ import annotations
 
 import mmap
+import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -18,7 +19,13 @@ from typing import IO
 from tidewaiter.formats import capture
 
 RAW, SLL, SLL2 = 101, 113, 276
+ETHERNET = 1
 MOST_LINKS = 8
+HEADERS = 200
+"""How far into a packet the headers may reach, tunnels included, in bytes."""
+
+_PLAIN = b"\x08\x00\x45"  # Ethernet, then IPv4 without options: the ports are at byte 34
+_PORTS_AT_LEAST = 38
 
 _HEADER = struct.Struct("<IHHiIII")
 _RECORD = struct.Struct("<IIII")
@@ -58,6 +65,34 @@ def copy_readable(path: Path, folder: Path, links: frozenset[int], strip: Mappin
             out.write(_RECORD.pack(seconds & 0xFFFFFFFF, micro, len(content), max(original, len(content))))
             out.write(content)
     return [target for target, _ in written.values()]
+
+
+def copy_between(path: Path, target: Path, ports: Iterable[tuple[int, int]], most: int) -> int:
+    """Write the packets that can belong to flows between pairs of ports, and fragments; returns the bytes written.
+
+    The capture must be of one link type. A packet is taken where its headers hold a pair anywhere: more than the flows, never
+    less. Stops behind `most` bytes. Raises OSError where the file cannot be read or written.
+    """
+    wanted = {struct.pack(">HH", *pair) for first, second in ports for pair in ((first, second), (second, first))}
+    anywhere = re.compile(b"|".join(map(re.escape, sorted(wanted))), re.DOTALL)
+    size = _HEADER.size
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, target.open("wb") as out:
+        for number, packet in enumerate(capture.packets(data)):
+            if not number:
+                out.write(_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, capture.LONGEST_PACKET, packet.link))
+            head = data[packet.start : packet.start + min(packet.length, HEADERS)]
+            if packet.link == ETHERNET and head[12:15] == _PLAIN and not (head[20] & 0x3F or head[21]):
+                if head[34:38] not in wanted:
+                    continue
+            elif len(head) > _PORTS_AT_LEAST and head[12:15] != _PLAIN and not anywhere.search(head):
+                continue
+            seconds, micro = divmod(max(packet.time, 0), 1_000_000)
+            out.write(_RECORD.pack(seconds & 0xFFFFFFFF, micro, packet.length, max(packet.original, packet.length)))
+            out.write(data[packet.start : packet.start + packet.length])
+            size += _RECORD.size + packet.length
+            if size > most:
+                break
+    return size
 
 
 def _older_cooked(content: bytes) -> bytes:

@@ -93,6 +93,15 @@ class Flows(msgspec.Struct):
     forgotten: int = 0
     tftp: int = 0
 
+    def ports_for_tshark(self) -> set[tuple[int, int]]:
+        """The ports at the two ends of all flows that tshark is to read: marked ones, broken FTP, TFTP's with its data."""
+        chosen = [self.known[flow_id] for flow_id in self.marked]
+        chosen += [flow for flow in self.known.values() if flow.broken and flow.protocol == "ftp"]
+        if self.tftp:
+            asked = {flow.opener for flow in self.known.values() if flow.protocol == "tftp"}
+            chosen += [flow for flow in self.known.values() if flow.transport == "udp" and asked & {flow.opener, flow.accepter}]
+        return {(flow.opener[1] or 0, flow.accepter[1] or 0) for flow in chosen}
+
 
 @functools.cache
 def following() -> dict[int, str]:
