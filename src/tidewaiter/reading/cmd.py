@@ -8,13 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from tidewaiter.catalog import windows_environment
 from tidewaiter.reading import cmd_arguments as arguments
 from tidewaiter.reading import cmd_loops as loops
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.cmd_arguments import command_text, split_arguments
 from tidewaiter.reading.cmd_grammar import Branch, Group, Label, Loop, Node, Parser, Pipe, Redirect, Simple
-from tidewaiter.reading.cmd_variables import Scope, arithmetic
+from tidewaiter.reading.cmd_variables import Scope, arithmetic, listed_variables
 from tidewaiter.reading.invocation import Invocation, Script, Word
 
 __all__ = ["command_text", "from_command_line", "parse", "split_arguments"]
@@ -178,7 +177,7 @@ class _Runner:
         return rounds
 
     def _output_rounds(self, node: Loop, text: str) -> list[dict[str, Word]]:
-        listed = self._listed_variables(self.scope.expand(text))
+        listed = listed_variables(self.scope.expand(text), self.scope)
         if listed is not None:
             return self._fields(node, listed)
         started = self._nested(self.scope.expand(text))
@@ -192,23 +191,6 @@ class _Runner:
             return self._fields(node, [source.argv[1].text]) if len(source.argv) > 1 else []
         letters = [chr(ord(node.letter) + offset) for offset in range(4)] if "tokens" in node.options.lower() else [node.letter]
         return [{letter: Word(f"%{letter}", (source,), known=False) for letter in letters}]
-
-    def _listed_variables(self, text: str) -> list[str] | None:
-        """What `set | findstr X` prints: a way to find letters in the environment."""
-        match = re.match(
-            r"^\s*set\s*(\w*)\s*(?:\|\s*(find|findstr)(?:\.exe)?\s+((?:/\S+\s+)*)\"?([^\"\s]+)\"?\s*)?$", text, re.I
-        )
-        if match is None:
-            return None
-        table = windows_environment.load()
-        lines = [f"{table.spelled.get(name, name)}={value}" for name, value in table.variables.items()]
-        lines += [f"{name}={word.text}" for name, word in self.scope.variables.items()]
-        lines = [line for line in lines if line.lower().startswith(match[1].lower())]
-        if match[2]:
-            fold = "/i" in (match[3] or "").lower()
-            wanted = match[4].lower() if fold else match[4]
-            lines = [line for line in lines if wanted in (line.lower() if fold else line)]
-        return lines
 
     def _nested(self, text: str) -> list[Invocation]:
         """Read a text that cmd reads again: a command in a loop's parentheses, an expanded line."""

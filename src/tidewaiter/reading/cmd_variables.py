@@ -186,6 +186,22 @@ _OPERATIONS: Mapping[str, Callable[[int, int], int]] = {
 }
 
 
+def listed_variables(text: str, scope: Scope) -> list[str] | None:
+    """What `set | findstr X` prints: a way to find letters in the environment. None where the text is another command."""
+    match = re.match(r"^\s*set\s*(\w*)\s*(?:\|\s*(find|findstr)(?:\.exe)?\s+((?:/\S+\s+)*)\"?([^\"\s]+)\"?\s*)?$", text, re.I)
+    if match is None:
+        return None
+    table = windows_environment.load()
+    lines = [f"{table.spelled.get(name, name)}={value}" for name, value in table.variables.items()]
+    lines += [f"{name}={word.text}" for name, word in scope.variables.items()]
+    lines = [line for line in lines if line.lower().startswith(match[1].lower())]
+    if match[2]:
+        fold = "/i" in (match[3] or "").lower()
+        wanted = match[4].lower() if fold else match[4]
+        lines = [line for line in lines if wanted in (line.lower() if fold else line)]
+    return lines
+
+
 def arithmetic(text: str, scope: Scope) -> None:
     """`set /a`: comma-separated assignments with integers of 32 bits. What cannot be read is left out."""
     for part in text.replace('"', "").split(",")[:50]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from tidewaiter.reading import one_liners_awk
 from tidewaiter.reading import one_liners_functions as functions
 from tidewaiter.reading.one_liners_cursor import Cursor
+from tidewaiter.reading.one_liners_loops import PREFIXES
 from tidewaiter.reading.one_liners_tokens import Token
 from tidewaiter.reading.one_liners_values import Value, merge
-
-if TYPE_CHECKING:
-    pass
 
 NESTING_AT_MOST = 40
 ITEMS_AT_MOST = 5_000
@@ -22,43 +19,11 @@ _BINARY = frozenset(
     {"==", "!=", "===", "!==", "<", ">", "<=", ">=", "<<", ">>", "|", "|&", "||", "&&", "&", "^", "*", "/", "%", "-", "+", "**",
      "=~", "!~", "~", "??", "..", "."}
 )  # fmt: skip
-_PREFIXES = frozenset(
-    {"new", "await", "typeof", "delete", "void", "yield", "my", "our", "local", "var", "let", "const", "set", "dim", "async"}
-)
 _SIGNS = frozenset({"!", "-", "+", "~", "@", "&", "*", "**", "..", "...", "\\", "?", "::", "%", "$"})
 
 
 class Expressions(Cursor):
     """Reads expressions."""
-
-    def bind_loop(self) -> None:
-        """Bind the variables of a `for` to what they run over."""
-        names, value = self.loop()
-        for name in names:
-            self.engine.variables[name] = Value(sources=merge([value]))
-
-    def loop(self) -> tuple[list[str], Value]:
-        """The variables of a `for` and what they run over; no variables where it is another kind of loop."""
-        place, names = 0, list[str]()
-        while (token := self.peek(place)) is not None and place < 14:
-            if token.kind == "name" and token.value.lower() in ("in", "of"):
-                break
-            if token.kind == "op" and token.value == ":" and names:
-                break
-            if token.kind == "name" and token.value.lower() not in _PREFIXES:
-                names.append(token.value)
-            elif token.kind == "op" and token.value == "(" and names:
-                break  # perl: foreach my $x (list)
-            elif not (token.kind == "name" or (token.kind == "op" and token.value in "(,)")):
-                return [], Value()
-            place += 1
-        else:
-            return [], Value()
-        php = self.engine.language.name == "php"
-        if php or token is None:
-            return [], Value()
-        self.at += place + (0 if token.value == "(" else 1)
-        return names, self.expression()
 
     def part(self, start: int, end: int) -> Value:
         """The value of the expression between two places."""
@@ -190,7 +155,7 @@ class Expressions(Cursor):
             if word == "new" and self.peek(1) is not None:
                 self.at += 1
                 return self._new()
-            if word in _PREFIXES or word == "not":
+            if word in PREFIXES or word == "not":
                 self.at += 1
                 self._nesting += 1
                 try:
@@ -384,7 +349,7 @@ class Expressions(Cursor):
             self.at += 1
             return self.engine.call(value, [self.engine.text_of(token.parts)], {})
         if self.syntax.bare_calls and functions.is_bare_call(self, value):
-            return self._bare(value)
+            return functions.bare_call(self, value)
         return None
 
     def _colon_calls(self) -> bool:
@@ -415,22 +380,3 @@ class Expressions(Cursor):
         block = functions.read_block(self)
         if block is not None:
             args.append(block)
-
-    def _bare(self, value: Value) -> Value:
-        """Arguments without parentheses."""
-        args: list[Value] = []
-        keys: dict[str, Value] = {}
-        prints = self.syntax.juxtaposed and value.name in ("print", "printf")
-        while (token := self.peek()) is not None:
-            before = self.at
-            self.argument(args, keys, comparisons=not prints)
-            if "handle" in keys and not args and self.starts_value():
-                continue
-            if self.at == before or not self.is_op(","):
-                break
-            self.at += 1
-        if prints and (token := self.peek()) is not None and token.kind == "op" and token.value in (">", ">>", "|", "|&"):
-            one_liners_awk.output(self, args, token.value)
-            return Value()
-        self.block(args)
-        return self.engine.call(value, args, keys)

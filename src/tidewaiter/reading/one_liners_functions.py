@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from tidewaiter.reading import one_liners_awk
+from tidewaiter.reading.one_liners_loops import loop
 from tidewaiter.reading.one_liners_values import Function, Value, merge
 
 if TYPE_CHECKING:
@@ -281,7 +283,7 @@ def comprehension(parser: Expressions) -> list[Value] | None:
         return None
     stop = closing(parser, head - 1)
     parser.at = place + 1
-    names, value = parser.loop()
+    names, value = loop(parser)
     constants = value.items or [Value(text=char) for char in value.text or ""]
     found: list[Value] = []
     for item in constants[:COMPREHENDED_AT_MOST] or [Value(sources=merge([value]))]:
@@ -336,6 +338,26 @@ def is_bare_call(parser: Expressions, value: Value) -> bool:
         assert following is not None
         return following.kind != "pattern"
     return parser.is_op("[", "{", "\\") and parser.syntax.bare_methods and value.receiver is None and parser.is_op("[")
+
+
+def bare_call(parser: Expressions, value: Value) -> Value:
+    """A call whose arguments stand without parentheses."""
+    args: list[Value] = []
+    keys: dict[str, Value] = {}
+    prints = parser.syntax.juxtaposed and value.name in ("print", "printf")
+    while (token := parser.peek()) is not None:
+        before = parser.at
+        parser.argument(args, keys, comparisons=not prints)
+        if "handle" in keys and not args and parser.starts_value():
+            continue
+        if parser.at == before or not parser.is_op(","):
+            break
+        parser.at += 1
+    if prints and (token := parser.peek()) is not None and token.kind == "op" and token.value in (">", ">>", "|", "|&"):
+        one_liners_awk.output(parser, args, token.value)
+        return Value()
+    parser.block(args)
+    return parser.engine.call(value, args, keys)
 
 
 def percent_format(left: Value, right: Value) -> Value:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tidewaiter.reading import one_liners_functions as functions
 from tidewaiter.reading.one_liners_expressions import Expressions
+from tidewaiter.reading.one_liners_loops import bind_loop
 from tidewaiter.reading.one_liners_values import Value, merge
 
 
@@ -46,7 +47,7 @@ class Parser(Expressions):
             return True
         if word in ("for", "foreach"):
             self.at += 1
-            self.bind_loop()
+            bind_loop(self)
             return True
         if word in self.syntax.keywords:
             self.at += 1

@@ -209,7 +209,7 @@ class Tokenizer:
             if kind in ("s", "tr", "y"):
                 start = after
                 if opening in _CLOSERS:
-                    start = after + len(re.compile(r"\s*").match(text, after).group()) + 1  # type: ignore[union-attr]
+                    start = after + len(re.compile(r"\s*").match(text, after).group()) + 1  # type: ignore[union-attr]  # always matches
                 after = min(_matching(text, start, opening) + 1, len(text))
             flags = re.compile(r"[a-z]*").match(text, after)
             self._tokens.append(Token("pattern", text[position:after]))

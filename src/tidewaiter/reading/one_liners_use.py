@@ -62,7 +62,7 @@ class Use:
 
     def result(self, **changes: object) -> Value:
         """A new value that remembers which call made it."""
-        return replace(Value(name=self.callee.name + "()"), **changes)  # type: ignore[arg-type]
+        return replace(Value(name=self.callee.name + "()"), **changes)  # type: ignore[arg-type]  # callers name fields of Value
 
 
 def is_remote(text: str | None) -> bool:

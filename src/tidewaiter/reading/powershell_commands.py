@@ -62,7 +62,7 @@ class CommandParser(ExpressionParser):
         start = self.pos
         if at == "#":
             self.lines()
-            self.pos = start + len(re.compile(r"[^\r\n]*").match(self.text, start)[0])  # type: ignore[index]
+            self.pos = start + len(re.compile(r"[^\r\n]*").match(self.text, start)[0])  # type: ignore[index]  # always matches
             return False
         if at == "&":
             return False

@@ -362,7 +362,7 @@ def cast_array(element: str, value: Value) -> Value:
         except (TypeError, ValueError):
             numbers = [to_number(item) for item in items]
         if all(type(number) is int and 0 <= number < 256 for number in numbers):
-            return bytes(numbers)  # type: ignore[arg-type]
+            return bytes(numbers)  # type: ignore[arg-type]  # all are int, as asked above
         return items
     if element == "system.char":
         return [to_char(item) for item in items]

@@ -87,7 +87,7 @@ def to_bytes(value: Value) -> bytes | None:
     if type(value) is list:
         numbers = [to_number(item) for item in value]
         if all(type(number) is int and 0 <= number < 256 for number in numbers):
-            return bytes(numbers)  # type: ignore[arg-type]
+            return bytes(numbers)  # type: ignore[arg-type]  # all are int, as asked above
     return None
 
 

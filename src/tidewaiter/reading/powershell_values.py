@@ -90,7 +90,7 @@ def parts_of(value: Value) -> list[Value] | None:
     """What a compound value holds; None for one without parts."""
     kind = type(value)
     if kind is list:
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # the kind was asked above
     if kind is Instance:
         return [value.data]
     if kind is Table:
@@ -108,7 +108,7 @@ def content_of(value: Value) -> Content:
     if kind in PLAIN:
         return ()
     if kind is Blend:
-        return value.content  # type: ignore[no-any-return]
+        return value.content  # type: ignore[no-any-return]  # the kind was asked above
     found: Content = ()
     seen: set[int] = set()
     waiting = [value]
@@ -166,9 +166,9 @@ def to_text(value: Value, separator: str = " ", depth: int = 0) -> str:
     """The value converted to text, as PowerShell does; what is unknown stays as spelled."""
     kind = type(value)
     if kind is str:
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # the kind was asked above
     if kind is Blend:
-        return value.text  # type: ignore[no-any-return]
+        return value.text  # type: ignore[no-any-return]  # the kind was asked above
     if value is None:
         return ""
     if kind is bool:
@@ -182,7 +182,7 @@ def to_text(value: Value, separator: str = " ", depth: int = 0) -> str:
     if kind is bytes:
         return separator.join(map(str, value[:200_000]))
     if kind is TypeRef:
-        return value.name  # type: ignore[no-any-return]
+        return value.name  # type: ignore[no-any-return]  # the kind was asked above
     if kind is Table:
         return "System.Collections.Hashtable"
     if kind is Closure:
@@ -225,7 +225,7 @@ def to_list(value: Value) -> list[Value]:
     """What a pipeline or loop would enumerate."""
     kind = type(value)
     if kind is list:
-        return value  # type: ignore[no-any-return]
+        return value  # type: ignore[no-any-return]  # the kind was asked above
     if value is None:
         return []
     if kind is bytes:
