@@ -6,14 +6,12 @@ Format: linux/audit.h and the records that the kernel prints for a system call; 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
-from importlib import resources
-from typing import Any
+from functools import lru_cache
 
 import msgspec
 
+from tidewaiter.formats.audit_numbers import syscalls
 from tidewaiter.formats.audit_values import arguments, fields, short_value, socket_address, value
 from tidewaiter.formats.text_lines import text
 
@@ -288,33 +286,6 @@ class AuditGroup(msgspec.Struct, gc=False):
     def fields(self) -> dict[str, str]:
         """The fields of an event of one record (SINGLE_RECORDS)."""
         return fields(self.other or b"")
-
-
-@cache
-def syscalls() -> dict[bytes, str]:
-    """The beginning of a SYSCALL body (` arch=c000003e syscall=59`) -> the name of the call, for the calls that we read."""
-    return {
-        f" arch={arch} syscall={number}".encode(): name
-        for arch, entry in _knowledge()["arch"].items()
-        for name, number in entry["calls"].items()
-    }
-
-
-@cache
-def socket_calls() -> dict[int, str]:
-    """The first argument of `socketcall` -> the call it stands for."""
-    return {number: name for name, number in _knowledge()["socketcall"].items()}
-
-
-@cache
-def record_types() -> dict[int, str]:
-    """The number of a record type, as the kernel log prints it -> its name."""
-    return {number: name for name, number in _knowledge()["record_types"].items()}
-
-
-@cache
-def _knowledge() -> dict[str, Any]:
-    return tomllib.loads((resources.files("tidewaiter") / "knowledge" / "syscalls.toml").read_text("utf-8"))
 
 
 def _named_call(body: bytes, number: bytes) -> str:

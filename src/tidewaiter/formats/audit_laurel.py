@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from tidewaiter.formats.audit_event import SINGLE_RECORDS, AuditGroup, AuditHead, AuditPath, AuditTask, syscalls
+from tidewaiter.formats.audit_event import SINGLE_RECORDS, AuditGroup, AuditHead, AuditPath, AuditTask
+from tidewaiter.formats.audit_numbers import syscalls
 from tidewaiter.formats.audit_values import socket_address
 from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account

@@ -26,8 +26,8 @@ from tidewaiter.formats.audit_event import (
     SYSCALL,
     AuditGroup,
     Kind,
-    record_types,
 )
+from tidewaiter.formats.audit_numbers import record_types
 from tidewaiter.formats.syslog import prefix_host
 from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account

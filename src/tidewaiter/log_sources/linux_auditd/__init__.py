@@ -10,12 +10,14 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator
 
-from tidewaiter.formats.audit_event import LOCAL, AuditGroup, AuditHead, AuditPath, socket_calls
+from tidewaiter.formats.audit_event import LOCAL, AuditGroup, AuditHead, AuditPath
 from tidewaiter.formats.audit_laurel import MARK, laurel_events
+from tidewaiter.formats.audit_numbers import socket_calls
 from tidewaiter.formats.audit_records import AuditJoiner
-from tidewaiter.formats.audit_values import absolute, command_line, hex_text, keystrokes, octal, unhex
+from tidewaiter.formats.audit_values import absolute, command_line, octal
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
+from tidewaiter.log_sources.linux_auditd.sessions import of_one_record
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
 
@@ -118,7 +120,7 @@ class Source:
         if not group.stamp():
             return ""
         if group.single is not None:
-            return _of_one_record(self._blank(group, EventKind.SHELL_COMMAND), group.single, group.fields())
+            return of_one_record(self._blank(group, EventKind.SHELL_COMMAND), group.single, group.fields())
         result = _started(self._blank(group, EventKind.PROCESS_START), group)
         return "event without its SYSCALL record" if result.command_line is None else result
 
@@ -375,54 +377,3 @@ def _started(event: Event, group: AuditGroup) -> Event:
         elif place != event.process_path:
             extra["paths"] = [place]  # the script, or a link to the program
     return event
-
-
-def _of_one_record(event: Event, kind: str, fields: dict[str, str]) -> Result:
-    """sudo (USER_CMD), logins (USER_LOGIN, USER_START) and typed lines (TTY, USER_TTY)."""
-    pid = fields.get("pid", "")
-    event.pid = int(pid) if pid.isdecimal() and len(pid) < 11 else None
-    uid = fields.get("uid")
-    event.user = fields.get("UID") or ("root" if uid == "0" else uid)
-    session = fields.get("ses")
-    event.session = None if session == "4294967295" else session
-    event.process_path = hex_text(fields["exe"]) if "exe" in fields else None
-    result = fields.get("res", "")
-    if kind in ("USER_LOGIN", "USER_START"):
-        address = fields.get("addr", "?")
-        if address in ("?", ""):
-            return f"{kind} record without an address"
-        event.kind, event.src_ip = EventKind.LOGIN, address
-        hostname = fields.get("hostname", "?")
-        event.src_host = None if hostname in ("?", "", address) else hostname
-        account = fields.get("acct")
-        event.user = (hex_text(account) if account else None) or fields.get("ID") or fields.get("id") or event.user
-        event.outcome = "completed" if result.startswith(("success", "1")) else "failed"
-        return event
-    if kind == "USER_CMD":
-        event.command_line = hex_text(fields.get("cmd", "")) or None
-        event.cwd = hex_text(fields["cwd"]) if "cwd" in fields else None
-        event.outcome = "failed" if result.startswith(("failed", "0")) else "completed"
-        return event if event.command_line else f"{kind} record without a command"
-    event.process_name = hex_text(fields["comm"]) if "comm" in fields else None
-    typed = keystrokes(unhex(fields.get("data", "").encode()))
-    if not typed:
-        return f"{kind} record without a line"
-    return [_typed(event, seq, line) for seq, line in enumerate(typed)]
-
-
-def _typed(event: Event, seq: int, line: str) -> Event:
-    return Event(
-        kind=event.kind,
-        time=event.time,
-        log_source=event.log_source,
-        log_file=event.log_file,
-        record=event.record,
-        seq=seq,
-        host=event.host,
-        user=event.user,
-        session=event.session,
-        pid=event.pid,
-        process_name=event.process_name,
-        command_line=line,
-        extra=event.extra,
-    )
