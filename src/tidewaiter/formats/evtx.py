@@ -133,7 +133,7 @@ class EvtxRecords:
                     yield row
             if len(given) == sum(chunk.records for chunk in group):
                 return
-        except BaseException as error:
+        except BaseException as error:  # the decoder's panics are no Exception; anything else goes on
             if not _of_decoder(error):
                 raise
         again = Counter(given)
@@ -271,7 +271,7 @@ def _decode(data: bytes, expected: int) -> tuple[list[_Row], str | None]:
                 records = _decoder([data])
             rows.extend(records)  # an error keeps what was decoded before it
             break
-        except BaseException as error:
+        except BaseException as error:  # the decoder's panics are no Exception; anything else goes on
             if not _of_decoder(error):
                 raise
             problem = problem or str(error).partition("\n")[0]
