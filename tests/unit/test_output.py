@@ -53,4 +53,4 @@ def test_what_is_shown_is_one_line_that_every_stream_takes(text: str) -> None:
 
 def test_an_unknown_output_is_refused() -> None:
     with pytest.raises(KeyError):
-        named("html")
+        named("no such output")
