@@ -1,8 +1,8 @@
 """What an analytic is, and the register of all of them.
 
-An analytic turns one event into findings: one idea each, stateless, without parsing. What belongs together is correlation's work;
-how much it weighs is judgement's. A wire analytic is asked about files that crossed the wire, once all records of their flow
-are joined. To add one: a module in analytics/ with a class `Analytic` and one line below.
+An analytic turns one event into findings: one idea each, stateless, without parsing. What belongs together is correlation's
+work; how much it weighs is judgement's. A wire analytic is asked about files that crossed the wire, once all records of their
+flow are joined. To add one: a module in analytics/ with a class `Analytic` and one line below.
 """
 
 from __future__ import annotations

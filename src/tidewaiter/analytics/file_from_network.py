@@ -54,7 +54,8 @@ class Analytic:
         if not content.strip() and program not in self._roles.browsers:
             return
         action = Action(
-            kind=ActionKind.INGRESS, utility=program or "browser", form="mark_of_the_web", urls=(url,) if url else (), dest=event.file_path,
+            kind=ActionKind.INGRESS, utility=program or "browser", form="mark_of_the_web",
+            urls=(url,) if url else (), dest=event.file_path,
             confidence=90 if url else 75,
         )  # fmt: skip
         yield Finding(analytic="file_from_network", stage="landed", action=action)
@@ -88,8 +89,10 @@ class Analytic:
 
 
 _SYSTEM_OWN = (
-    "/windows/winsxs/", "/windows/softwaredistribution/", "/windows/servicing/", "/pagefile", "/windows/system32/config/", "/system volume information/",
-    "/windows/system32/driverstore/", "/windows/system32/drivers/", "/$extend/", "/windows/assembly/", "/windows/temp/hsperf", "/windows/system32/logfiles/",
+    "/windows/winsxs/", "/windows/softwaredistribution/", "/windows/servicing/", "/pagefile",
+    "/windows/system32/config/", "/system volume information/",
+    "/windows/system32/driverstore/", "/windows/system32/drivers/", "/$extend/",
+    "/windows/assembly/", "/windows/temp/hsperf", "/windows/system32/logfiles/",
 )  # fmt: skip
 
 

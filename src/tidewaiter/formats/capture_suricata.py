@@ -68,7 +68,7 @@ def _checked(path: str | None) -> Program:
     if path is None:
         raise MissingProgramError(_INSTALL.format(problem="which is not installed"))
     try:
-        said = subprocess.run([path, "-V"], capture_output=True, text=True, errors="replace", timeout=20, check=False).stdout  # noqa: S603
+        said = subprocess.run([path, "-V"], capture_output=True, text=True, errors="replace", timeout=20, check=False).stdout  # noqa: S603 - no shell
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingProgramError(_INSTALL.format(problem=f"and {path} does not run ({error})")) from error
     found = _VERSION.search(said)
