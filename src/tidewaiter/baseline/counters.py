@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidewaiter.baseline.decay import HALF_LIFE, NOTHING, added, level_of
+from tidewaiter.baseline.decay import DAY, HALF_LIFE, NOTHING, added, level_of
 
 KEPT = 10_000
 """Counters of one facet that are kept in memory; twice as many are let grow before the weakest are given up."""
@@ -32,7 +32,7 @@ ANY = ""
 
 
 class Cell(msgspec.Struct, array_like=True, gc=False):
-    """What is known of one key on one host: level of the faded count, first and last time in microseconds."""
+    """What is known of one key on one host: level of the faded count, beginning of the first and last day in microseconds."""
 
     level: float
     first: int
@@ -116,30 +116,30 @@ class Tallies:
         self._kept = kept
         self._open: dict[str, dict[Key, list[int]]] = {facet: {} for facet in FACETS}  # day, count, first, last
         self._done = Counters(half_life)
+        self.generation = 0
 
-    def note(self, facet: str, key: str, host: str, time: int, day: int) -> None:
-        """Count one observation: `time` in microseconds, `day` the days since 1970 that it amounts to."""
+    def cell(self, facet: str, key: str, host: str, day: int) -> list[int]:
+        """The open counter, day and count, to which observations of a day (days since 1970) are added.
+
+        It stays open until `generation` changes.
+        """
         cells = self._open[facet]
         pair = (key, host)
         cell = cells.get(pair)
-        if cell is None:
-            if len(cells) >= 2 * self._kept:
-                self._settle(facet)
-                cells = self._open[facet]
-            cells[pair] = [day, 1, time, time]
-        elif cell[0] == day:
-            cell[1] += 1
-            if time > cell[3]:
-                cell[3] = time
-            elif time < cell[2]:
-                cell[2] = time
-        else:
+        if cell is not None and cell[0] == day:
+            return cell
+        if cell is not None:
             self._close(facet, pair, cell)
-            cells[pair] = [day, 1, time, time]
+            self.generation += 1
+        elif len(cells) >= 2 * self._kept:
+            self._settle(facet)
+            cells = self._open[facet]
+        opened = cells[pair] = [day, 0]
+        return opened
 
-    def late(self) -> None:
-        """Count an observation whose time cannot be right."""
-        self._done.late += 1
+    def late(self, count: int = 1) -> None:
+        """Count observations whose time cannot be right."""
+        self._done.late += count
 
     def take(self) -> Counters:
         """What was counted since the last time."""
@@ -153,13 +153,16 @@ class Tallies:
         cells = self._open[facet]
         if cells:
             self._open[facet] = {}
+            self.generation += 1
             for pair, cell in cells.items():
                 self._close(facet, pair, cell)
             self._done.prune(facet, self._kept)
 
     def _close(self, facet: str, pair: Key, cell: list[int]) -> None:
-        day, count, first, last = cell
-        closed = Cell(level_of(count, day, self.half_life), first, last)
+        day, count = cell
+        if not count:
+            return
+        closed = Cell(level_of(count, day, self.half_life), day * DAY, day * DAY)
         done = self._done.cells.setdefault(facet, {})
         known = done.get(pair)
         done[pair] = closed if known is None else sum_of(known, closed)

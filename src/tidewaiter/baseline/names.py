@@ -51,13 +51,10 @@ def _folder(path: str) -> str:
     return "/".join("#" if _CHANGING.match(part[:80]) else part for part in parts)
 
 
-def landing_of(path: str) -> str:
-    """Type and folder of a new file, such as `exe c:/users/*/downloads`."""
-    folder, _, base = path.replace("\\", "/").lower().rpartition("/")
-    kind = base.rsplit(".", 1)[-1][:12] if "." in base.lstrip(".") else "-"
-    if kind.isdigit():
-        kind = "#"
-    return bounded(f"{kind} {_folder(folder)}")
+def landing_of(folder: str, kind: str) -> str:
+    """Type (`-` for none) and folder of a new file, such as `exe c:/users/*/downloads`."""
+    kind = "#" if kind.isdigit() else kind[:12].lower()
+    return bounded(f"{kind} {_folder(folder.replace(chr(92), '/').lower())}")
 
 
 @functools.lru_cache(maxsize=16_384)

@@ -1,9 +1,15 @@
-"""What an event says about what is usual: cheap enough to be asked of every event that is read anyway."""
+"""What events say about what is usual: cheap enough to be asked of every event that is read anyway.
+
+A batch is first counted by the raw fields that matter; what a combination of them counts for is worked out once and remembered.
+"""
 
 from __future__ import annotations
 
 import time as clock
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any
 from urllib.parse import urlsplit
 
 from tidewaiter.baseline import names
@@ -16,6 +22,11 @@ from tidewaiter.schema.finding import Finding
 
 _TRANSFERS = frozenset({ActionKind.INGRESS, ActionKind.LATERAL})
 _LOOPBACK = ("127.", "::1", "0.0.0.0", "::")  # noqa: S104 - compared with, nothing listens there
+_PLANS = 50_000
+"""Combinations whose counters are remembered."""
+
+Facet = tuple[str, str]
+"""Facet and key."""
 
 
 class Observer:
@@ -24,97 +35,141 @@ class Observer:
     def __init__(self, half_life: float = HALF_LIFE) -> None:
         self.tallies = Tallies(half_life)
         self._horizon = clock.time_ns() // 1_000 + 2 * DAY
-        self._handlers: dict[EventKind, Callable[[Event, str, int, int], None]] = {
-            EventKind.PROCESS_START: self._started,
-            EventKind.CONNECTION: self._connected,
-            EventKind.DNS_QUERY: self._resolved,
-            EventKind.FILE_CREATE: self._appeared,
-            EventKind.FILE_ON_WIRE: self._carried,
-            EventKind.DOWNLOAD: self._carried,
-            EventKind.HTTP: self._requested,
-            EventKind.TLS: self._requested,
-            EventKind.FLOW: self._flowed,
-        }
+        self._plans: dict[tuple[Any, ...], list[list[int]]] = {}
+        self._made = (0, 0)  # generation of the counters and the day that the plans are of
 
-    def observe(self, host: str, event: Event, findings: Sequence[Finding] = ()) -> None:
-        """Take one event of a host (its comparison key) in."""
-        time = event.time
-        if not 0 < time < self._horizon:
-            self.tallies.late()
+    def observe(self, events: Sequence[Event]) -> None:
+        """Take a batch of events in."""
+        if not events:
             return
-        handler = self._handlers.get(event.kind)
-        if handler is None and not findings:
+        times = [event.time for event in events]
+        first, last = min(times), max(times)
+        if not 0 < first <= last < self._horizon:
+            usable = [event for event in events if 0 < event.time < self._horizon]
+            self.tallies.late(len(events) - len(usable))
+            self.observe(usable)
+        elif first // DAY == last // DAY:
+            self._of_day(events, first // DAY)
+        else:
+            by_day: dict[int, list[Event]] = {}
+            for event in events:
+                by_day.setdefault(event.time // DAY, []).append(event)
+            for day, some in by_day.items():
+                self._of_day(some, day)
+
+    def _of_day(self, events: Iterable[Event], day: int) -> None:
+        slots: dict[int, list[Event]] = {known: [] for known in _KINDS}
+        for event in events:
+            slot = slots.get(id(event.kind))
+            if slot is not None:
+                slot.append(event)
+        for known, some in slots.items():
+            if some:
+                fields, facets = _KINDS[known]
+                for raw, count in Counter(map(fields, some)).items():
+                    self._count((known, *raw), raw[:3], facets, raw[3:], day, count)
+
+    def found(self, event: Event, findings: Iterable[Finding]) -> None:
+        """Take in what the analytics found in one event: which utility transfers a file."""
+        if not 0 < event.time < self._horizon:
             return
-        name, day = names.host_of(host), time // DAY
-        self.tallies.note("host", ANY, name, time, day)
-        if handler is not None:
-            handler(event, name, time, day)
+        place = (event.host, event.host_ip, None)
         for finding in findings:
             if finding.action is not None and finding.action.kind in _TRANSFERS:
-                self.tallies.note("utility", ANY, name, time, day)
-                self.tallies.note("utility", names.bounded(finding.action.utility), name, time, day)
+                utility = finding.action.utility
+                self._count(("utility", *place, utility), place, _used, (utility,), event.time // DAY, 1)
+
+    def _count(
+        self,
+        raw: tuple[Any, ...],
+        place: tuple[str | None, ...],
+        facets: Callable[..., Iterator[Facet]],
+        fields: tuple[Any, ...],
+        day: int,
+        count: int,
+    ) -> None:
+        """Add to every counter that a combination counts for."""
+        tallies = self.tallies
+        if self._made != (tallies.generation, day) or len(self._plans) >= _PLANS:
+            self._plans.clear()
+            self._made = (tallies.generation, day)
+        plan = self._plans.get(raw)
+        if plan is None:
+            host = names.host_of(place[0] or place[1] or place[2])
+            keys = [("host", ANY), *facets(*fields)]
+            plan = [tallies.cell(facet, names.bounded(key), host, day) for facet, key in keys]
+            if tallies.generation != self._made[0]:  # counters were moved meanwhile: those of before are not open any more
+                plan = [tallies.cell(facet, names.bounded(key), host, day) for facet, key in keys]
+            else:
+                self._plans[raw] = plan
+        for cell in plan:
+            cell[1] += count
 
     def take(self) -> Counters:
         """What was counted since the last time."""
         return self.tallies.take()
 
-    def _started(self, event: Event, host: str, time: int, day: int) -> None:
-        program = program_name(event.process_path or event.process_name)
+
+# ---------------------------------------------------------------- what kinds of events count for
+def _used(utility: str) -> Iterator[Facet]:
+    yield "utility", ANY
+    yield "utility", utility
+
+
+def _started(path: str | None, name: str | None, *hashes: str | None) -> Iterator[Facet]:
+    program = program_name(path or name)
+    if program:
+        yield "program", program
+    yield from _hash(*hashes)
+
+
+def _hash(*hashes: str | None) -> Iterator[Facet]:
+    value = next(filter(None, hashes), None)
+    if value:
+        yield "hash", value.lower()
+
+
+def _connected(
+    path: str | None, name: str | None, initiated: bool | None, peer: str | None, address: str | None, *service: Any
+) -> Iterator[Facet]:
+    if initiated is not False and not (address or "").startswith(_LOOPBACK):
+        yield from _spoke(path, name, peer)
+        yield from _reached(address, *service)
+
+
+def _spoke(path: str | None, name: str | None, peer: str | None) -> Iterator[Facet]:
+    """A program, or the host, spoke to a name or asked for it."""
+    program = program_name(path or name)
+    if program:
+        yield "network_program", program
+    domain = names.domain_of(peer)
+    if domain is not None:
+        yield "domain", ANY
+        yield "domain", domain
         if program:
-            self.tallies.note("program", names.bounded(program), host, time, day)
-        self._hash(event, host, time, day)
+            yield "program_domain", f"{program} {domain}"
 
-    def _hash(self, event: Event, host: str, time: int, day: int) -> None:
-        value = event.sha256 or event.sha1 or event.md5
-        if value:
-            self.tallies.note("hash", names.bounded(value.lower()), host, time, day)
 
-    def _connected(self, event: Event, host: str, time: int, day: int) -> None:
-        if event.initiated is False:
-            return
-        address = event.dst_ip
-        if address is not None and address.startswith(_LOOPBACK):
-            return
-        self._spoke(event.dst_host, event, host, time, day)
-        self._reached(event, host, time, day)
+def _reached(address: str | None, port: int | None, protocol: str | None, transport: str | None) -> Iterator[Facet]:
+    if address:
+        yield "address", address
+    if port:
+        yield "service", f"{port} {protocol or transport or ''}".rstrip()
 
-    def _resolved(self, event: Event, host: str, time: int, day: int) -> None:
-        self._spoke(event.query, event, host, time, day)
 
-    def _spoke(self, peer: str | None, event: Event, host: str, time: int, day: int) -> None:
-        """A program, or the host, spoke to a name or asked for it."""
-        note = self.tallies.note
-        program = program_name(event.process_path or event.process_name)
-        if program:
-            note("network_program", names.bounded(program), host, time, day)
-        domain = names.domain_of(peer)
-        if domain is not None:
-            note("domain", ANY, host, time, day)
-            note("domain", domain, host, time, day)
-            if program:
-                note("program_domain", names.bounded(f"{program} {domain}"), host, time, day)
+def _appeared(folder: str | None, kind: str | None, *hashes: str | None) -> Iterator[Facet]:
+    if folder is not None and kind is not None:
+        yield "landing", names.landing_of(folder, kind)
+    yield from _hash(*hashes)
 
-    def _reached(self, event: Event, host: str, time: int, day: int) -> None:
-        if event.dst_ip:
-            self.tallies.note("address", names.bounded(event.dst_ip), host, time, day)
-        if event.dst_port:
-            service = f"{event.dst_port} {event.protocol or event.transport or ''}".rstrip()
-            self.tallies.note("service", names.bounded(service), host, time, day)
 
-    def _appeared(self, event: Event, host: str, time: int, day: int) -> None:
-        if event.file_path:
-            self.tallies.note("landing", names.landing_of(event.file_path), host, time, day)
-        self._hash(event, host, time, day)
+def _carried(peer: str | None, url: str | None, *hashes: str | None) -> Iterator[Facet]:
+    yield from _spoke(None, None, peer or _host_in(url))
+    yield from _hash(*hashes)
 
-    def _carried(self, event: Event, host: str, time: int, day: int) -> None:
-        self._spoke(event.dst_host or _host_in(event.url), event, host, time, day)
-        self._hash(event, host, time, day)
 
-    def _requested(self, event: Event, host: str, time: int, day: int) -> None:
-        self._spoke(event.dst_host or _host_in(event.url), event, host, time, day)
-
-    def _flowed(self, event: Event, host: str, time: int, day: int) -> None:
-        self._reached(event, host, time, day)
+def _requested(peer: str | None) -> Iterator[Facet]:
+    return _spoke(None, None, peer)
 
 
 def _host_in(url: str | None) -> str | None:
@@ -125,3 +180,37 @@ def _host_in(url: str | None) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
+
+
+def _file_fields(event: Event) -> tuple[str | None, ...]:
+    """The fields of a new file: without the name, which is hardly ever the same."""
+    path = event.file_path
+    if path is None:
+        return (event.host, event.host_ip, None, None, None, event.sha256, event.sha1, event.md5)
+    cut = max(path.rfind("\\"), path.rfind("/"))
+    dot = path.rfind(".")
+    kind = path[dot + 1 :] if dot > cut + 1 else "-"
+    return (event.host, event.host_ip, None, path[: max(cut, 0)], kind, event.sha256, event.sha1, event.md5)
+
+
+def _getter(*fields: str) -> Callable[[Event], tuple[Any, ...]]:
+    """Who it is about (on the network's side, who opened the connection), and the fields."""
+    return attrgetter("host", "host_ip", "src_ip", *fields)
+
+
+_PROGRAM = ("process_path", "process_name")
+_HASHES = ("sha256", "sha1", "md5")
+_REACHED = ("dst_ip", "dst_port", "protocol", "transport")
+
+_KINDS: dict[int, tuple[Callable[[Event], tuple[Any, ...]], Callable[..., Iterator[Facet]]]] = {
+    id(EventKind.PROCESS_START): (_getter(*_PROGRAM, *_HASHES), _started),
+    id(EventKind.CONNECTION): (_getter(*_PROGRAM, "initiated", "dst_host", *_REACHED), _connected),
+    id(EventKind.DNS_QUERY): (_getter(*_PROGRAM, "query"), _spoke),
+    id(EventKind.FILE_CREATE): (_file_fields, _appeared),
+    id(EventKind.FILE_ON_WIRE): (_getter("dst_host", "url", *_HASHES), _carried),
+    id(EventKind.DOWNLOAD): (_getter("dst_host", "url", *_HASHES), _carried),
+    id(EventKind.HTTP): (_getter("dst_host"), _requested),
+    id(EventKind.TLS): (_getter("dst_host"), _requested),
+    id(EventKind.FLOW): (_getter(*_REACHED), _reached),
+}
+"""By identity: members of an enumeration are hashed slowly, and there is one object for each."""

@@ -169,7 +169,8 @@ def _landed(fold: HostFold, draft: Draft, event: Event, blocked: bool, final: bo
         f"{'prevented: ' if blocked else ''}{event.process_path or event.process_name or 'a program'} wrote {event.file_path}",
     )
     draft.take_hashes(event)
-    if final or draft.landed is None:
+    inside = draft.landed is not None and paths.path_key(event.file_path).startswith(paths.path_key(draft.landed) + "/")
+    if draft.landed is None or (final and not inside):
         draft.landed = event.file_path
     fold.know(draft, event.file_path)
     if draft.sha256:

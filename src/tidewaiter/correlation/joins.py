@@ -27,6 +27,9 @@ RECEIVE_WINDOW = 30 * SECOND
 
 _CONFIDENCE = {"sha256": 95, "url": 85, "redirect": 80, "below": 80, "session": 75, "name": 70, "endpoint": 65}
 
+_SPLIT_PROTOCOLS = frozenset({"tftp"})
+"""Protocols whose request and content are told as separate flows."""
+
 
 @dataclass(slots=True)
 class Entry:
@@ -178,6 +181,7 @@ class Joins:
             chosen = pieces if not chosen[0][0].whole and len(pieces) > 1 else chosen[:1]
         else:
             chosen = chosen[:1]
+        chosen += [pair for pair in self._index.siblings(chosen[0][0]) if pair[0].number not in taken and pair not in chosen]
         chosen += [pair for wire, _ in list(chosen) for pair in self._index.followed(wire) if pair[0].number not in taken]
         for wire, key in chosen:
             taken.add(wire.number)
@@ -205,6 +209,7 @@ class _Index:
         self.by_redirect: dict[str, list[Entry]] = defaultdict(list)
         self.by_hash: dict[str, list[Entry]] = defaultdict(list)
         self.by_endpoint: dict[tuple[str, int], list[Entry]] = defaultdict(list)
+        self.by_sender_only: dict[str, list[Entry]] = defaultdict(list)
         self.by_session: dict[str, list[Entry]] = defaultdict(list)
         self.by_sender: dict[tuple[str, str], list[Entry]] = defaultdict(list)
         for entry in entries:
@@ -214,12 +219,24 @@ class _Index:
                 self.by_redirect[url].append(entry)
             if entry.sha256:
                 self.by_hash[entry.sha256].append(entry)
+            if entry.sender and entry.protocol in _SPLIT_PROTOCOLS:
+                self.by_sender_only[entry.sender].append(entry)
             if entry.sender and not entry.name:
                 self.by_session[entry.sender].append(entry)
             if entry.sender and entry.port:
                 self.by_endpoint[entry.sender, entry.port].append(entry)
             if entry.sender and entry.name:
                 self.by_sender[entry.sender, entry.name].append(entry)
+
+    def siblings(self, wire: Entry) -> list[tuple[Entry, str]]:
+        """What else a sensor told of the same act: the request beside the content, the data connection beside both."""
+        found = []
+        for other in self.by_sender_only.get(wire.sender or "", ()):
+            same_ends = other is not wire and other.receiver == wire.receiver and other.protocol == wire.protocol
+            one_act = _distance(wire, other) <= ENDPOINT_WINDOW and not (wire.sha256 and other.sha256)
+            if same_ends and one_act and other.name in ("", wire.name):
+                found.append((other, "name"))
+        return found if wire.protocol in _SPLIT_PROTOCOLS else []
 
     def followed(self, wire: Entry) -> list[tuple[Entry, str]]:
         """What the answer of a wire entry sent its receiver to."""

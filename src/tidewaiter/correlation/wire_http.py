@@ -106,6 +106,9 @@ def take_request(carried: Carried, request: Event, file: Event | None) -> None:
     carried.asked = carried.url is not None and carried.method is not None
     declared = http.get("content_type") or (request.file_type if request is not file else None)
     carried.declared_type = str(declared) if declared and not carried.push else None
+    announced = extra.get("content_length")
+    if isinstance(announced, int) and not carried.push and carried.status == 200 and carried.method != "HEAD":
+        carried.expected = announced or None
     carried.redirects_to = str(extra["redirect"]) if extra.get("redirect") else None
 
 
@@ -115,7 +118,7 @@ def take_content(carried: Carried, file: Event) -> None:
     carried.size, carried.content_type = file.file_size, file.file_type
     carried.sha256, carried.sha1, carried.md5 = file.sha256, file.sha1, file.md5
     total = extra.get("total_bytes")
-    carried.expected = total if isinstance(total, int) and total > 0 else None
+    carried.expected = total if isinstance(total, int) and total > 0 else carried.expected
     missing = extra.get("missing_bytes")
     if carried.expected is not None and carried.size is not None and carried.size < carried.expected:
         carried.short = f"{carried.size} of {carried.expected} bytes were seen"

@@ -114,12 +114,12 @@ class ItemReader:
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
         visible: set[tuple[str, str]] = set()
         times = [event.time for event in events if event.time]
+        self.observer.observe(events)
         on_wire, events = wire_keys.divided(events)
         if on_wire:
             self._take_wire(on_wire, account.log_file, result)
         for event, findings in self.sieve.examine(events):
             host = keys.host_key(event)
-            self.observer.observe(host, event, findings)
             shown = (host, keys.visible_kind(event))
             if shown not in visible:
                 visible.add(shown)
@@ -128,6 +128,8 @@ class ItemReader:
                 known = result.addresses.setdefault(host, [])
                 if address not in known and len(known) < ADDRESSES_KEPT:
                     known.append(address)
+            if findings:
+                self.observer.found(event, findings)
             if findings or keys.is_context(event):
                 self._rows.append(row_of(host, event, findings))
         if times:
@@ -141,8 +143,6 @@ class ItemReader:
         """Network events: all are counted for what is usual, those that may carry a file become rows of their two endpoints."""
         folder = folder_of(log_file)
         result.usual.note(events)
-        for event in events:
-            self.observer.observe(event.src_ip or "", event)
         self._rows += [row_of(wire_keys.group_key(event, folder), event, ()) for event in wire_keys.wanted(events)]
 
     def _note_host(self, event: Event, shown: tuple[str, str], log_file: str, result: ItemResult) -> None:

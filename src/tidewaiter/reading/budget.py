@@ -17,9 +17,7 @@ class BudgetExceeded(Exception):  # noqa: N818 - it ends a search, it is not an 
 class Budget:
     """What one reading may spend. Shared by all nested readings of one command."""
 
-    def __init__(
-        self, *, steps: int = 20_000, depth: int = 12, size: int = 1_000_000, cpu_seconds: float = 0.04
-    ) -> None:
+    def __init__(self, *, steps: int = 20_000, depth: int = 12, size: int = 1_000_000, cpu_seconds: float = 0.04) -> None:
         self.steps_left = steps
         self.depth_left = depth
         self.size_left = size

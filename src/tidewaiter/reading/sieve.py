@@ -60,7 +60,6 @@ class TextSieve:
                 del decided[text]
         return answers
 
-
     def _chosen(self, more: int) -> Engine:
         """Few texts pass unseen, since the reader is quicker with them than any engine is made; very many pay for Hyperscan."""
         if self._engine is not None:

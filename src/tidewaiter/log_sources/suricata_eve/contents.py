@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tidewaiter.log_sources.suricata_eve.layout import (
@@ -23,6 +24,9 @@ from tidewaiter.log_sources.suricata_eve.layout import (
 from tidewaiter.schema.event import Event, EventKind
 
 _FLOW, _HTTP, _FILE = EventKind.FLOW, EventKind.HTTP, EventKind.FILE_ON_WIRE
+
+_LENGTH = re.compile(rb'"name":\s*"content-length",\s*"value":\s*"(\d{1,15})"', re.I)
+_ENCODED = re.compile(rb'"name":\s*"(?:content-encoding|transfer-encoding)"', re.I)
 
 
 def flow(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
@@ -115,8 +119,19 @@ def http(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:
         status=count_of(data.status),
         user_agent=data.http_user_agent,
         file_type=data.http_content_type,
-        extra=extra_of(redirect=data.redirect, content_range=data.content_range, tx_id=line.tx_id),
+        extra=extra_of(
+            redirect=data.redirect, content_range=data.content_range, content_length=_announced(data), tx_id=line.tx_id
+        ),
     )
+
+
+def _announced(data: Http) -> int | None:
+    """The Content-Length of the answer; None where the body is encoded, for the sensor counts what it has decoded."""
+    headers = bytes(data.response_headers)
+    if data.content_encoding or _ENCODED.search(headers):
+        return None
+    found = _LENGTH.search(headers)
+    return int(found[1]) if found else count_of(data.content_length)
 
 
 def fileinfo(reader: Reader, line: Line, log_file: str, record: str) -> Event | str:

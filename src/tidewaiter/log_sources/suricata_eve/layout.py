@@ -50,6 +50,9 @@ class Http(msgspec.Struct):
     redirect: Text = None
     content_range: Any = None
     request_headers: msgspec.Raw = msgspec.Raw()
+    response_headers: msgspec.Raw = msgspec.Raw()
+    content_length: Any = None  # where the sensor is told to log it
+    content_encoding: Text = None
 
 
 class File(msgspec.Struct):
