@@ -234,7 +234,7 @@ def _atom(tokens: list[str], scope: Scope, depth: int) -> tuple[int, list[str]]:
     if token == "(":  # noqa: S105 - a parenthesis
         value, rest = _level(rest, 0, scope, depth + 1)
         return value, rest[1:] if rest[:1] == [")"] else rest
-    if token in "+-~!":  # noqa: S105 - signs
+    if token in "+-~!":  # noqa: S105 - signs of arithmetic
         value, rest = _atom(rest, scope, depth + 1)
         return {"-": -value, "~": ~value, "!": int(not value)}.get(token, value), rest
     if token[0].isdigit():
