@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -51,6 +52,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
             last = time.monotonic()
             pipe.send_bytes(_BEAT)
 
+    tempfile.tempdir = work_dir  # what a reader puts aside goes with the scan's own files, even where we are killed
     reader = ItemReader(Path(work_dir), name, beat, half_life)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(_BEAT)
