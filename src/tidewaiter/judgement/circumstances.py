@@ -143,7 +143,8 @@ def _folder(case: Case, path: str, kind: str) -> Iterator[Circumstance]:
         yield "web_root", case.dest or ""
     if re.match(r"^(?:c:|%windir%|%systemroot%)(?:/windows)?/(?:system32|syswow64)/|^c:/windows/[^/]+$", path):
         yield "system_folder", case.dest or ""
-    if re.match(r"^(?:[a-z]:|%)?[^:]*:[^:/]+$", re.sub(r"^[a-z]:", "", path)) and "\\" in (case.dest or ""):
+    stream = re.match(r"^(?:[a-z]:|%)?[^:]*:(?!zone\.identifier$)[^:/]+$", re.sub(r"^[a-z]:", "", path))
+    if stream and "\\" in (case.dest or ""):
         yield "alternate_stream", case.dest or ""
 
 

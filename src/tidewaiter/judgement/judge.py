@@ -8,6 +8,7 @@ from tidewaiter.baseline.memory import Memory
 from tidewaiter.catalog import weights as weight_data
 from tidewaiter.judgement import wire
 from tidewaiter.judgement.circumstances import circumstances
+from tidewaiter.judgement.techniques import techniques
 from tidewaiter.judgement.usual import usual
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.transfer import Reason, Transfer
@@ -47,7 +48,7 @@ class Judge:
         transfer.score = score
         transfer.severity = self.weights.severity_of(score)
         transfer.confidence = _confidence(case)
-        transfer.techniques = _techniques(case)
+        transfer.techniques = techniques(case, [reason.id for reason in reasons])
         return transfer
 
 
@@ -56,8 +57,3 @@ def _confidence(case: Case) -> int:
     stages = sum(record.state == "seen" for record in case.transfer.stages.values())
     sources = len({row.log_source for row in case.transfer.evidence})
     return max(5, min(99, case.action.confidence - 30 + 10 * min(stages, 4) + 5 * min(sources, 3)))
-
-
-def _techniques(case: Case) -> list[str]:
-    first = "T1570" if case.transfer.direction == "lateral" else "T1105"
-    return [first, *[one for one in case.action.techniques if one != first]]

@@ -8,6 +8,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
+from tidewaiter.catalog.attack import context
 from tidewaiter.output import printable
 from tidewaiter.schema.transfer import STAGES, StageRecord, Transfer
 
@@ -38,7 +39,6 @@ def facts(transfer: Transfer) -> Iterator[tuple[str, str]]:
         "to": dst.path or ("memory" if dst.in_memory else None),
         "file": _joined(file.name, f"{file.size:,} bytes" if file.size is not None else None, file.type),
         "hash": "  ".join(hashes) or None,
-        "techniques": " ".join(transfer.techniques) or None,
     }
     for name, value in parts.items():
         if value:
@@ -59,6 +59,28 @@ def stage_line(name: str, record: StageRecord | None) -> str:
     return f"{MARKS[state]} {name:<{LABEL - 4}} {record.time or 'time unknown'}  {numbers}".rstrip()
 
 
+def attack_lines(transfer: Transfer) -> Iterator[Text]:
+    """Techniques by name, the analytics that apply, and whom ATT&CK documents for the same; nothing without a technique."""
+    around = context(transfer)
+    if not around.techniques:
+        return
+    yield Text("ATT&CK", style="bold")
+    for technique in around.techniques:
+        yield Text(f"  {printable(technique.id):<{LABEL}}{technique.name}".rstrip())
+    if around.strategy is not None:
+        parts = [f"{analytic.id} {analytic.kind}" for analytic in around.analytics]
+        yield Text(f"  {around.strategy.id:<{LABEL}}{around.strategy.name}" + (f" ({', '.join(parts)})" if parts else ""))
+    if around.components:
+        shown = ", ".join(f"{component.id} {component.name}" for component in around.components)
+        yield Text(f"  {'seen in':<{LABEL}}{shown}")
+    for item in around.documented:
+        names = ", ".join(f"{by.name} ({by.id})" for by in item.by)
+        yield Text(f"  {'others did so':<{LABEL}}{item.procedure}: {names}", style="dim")
+    if around.documented:
+        yield Text(f"  {'':<{LABEL}}This is context: it does not say who did this.", style="dim")
+    yield Text()
+
+
 def page(transfer: Transfer) -> Iterator[Text]:
     """The lines of one transfer. Nothing in them is taken as markup."""
     title = f"{transfer.severity} {transfer.score} of 100, confidence {transfer.confidence}"
@@ -77,6 +99,7 @@ def page(transfer: Transfer) -> Iterator[Text]:
     total = sum(reason.weight for reason in transfer.reasons)
     yield Text(f"  {total:>+5}  in all" + ("" if total == transfer.score else f", held to a score of {transfer.score}"))
     yield Text()
+    yield from attack_lines(transfer)
     yield Text("Evidence", style="bold")
     for index, item in enumerate(transfer.evidence):
         where = printable(f"{item.log_file}  record {item.record}")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tidewaiter.catalog.attack import Documented, Named, context
 from tidewaiter.outputs.html_report.survey import host_of, rank_of
 from tidewaiter.schema.transfer import SEVERITIES, STAGES, EvidenceRow, Reason, Transfer
 
@@ -49,7 +50,8 @@ class Card:
     hidden_evidence: int
     hidden_reasons: int
     size: str | None
-    techniques: list[str]
+    techniques: list[Named]
+    documented: list[Documented]
 
     @property
     def track(self) -> str:
@@ -61,6 +63,7 @@ class Card:
 def card(number: int, transfer: Transfer, host_number: int) -> Card:
     """The card of one transfer; `number` is its place in the order of time."""
     reasons = sorted(transfer.reasons, key=lambda reason: -reason.weight)
+    around = context(transfer)
     longest = max((abs(reason.weight) for reason in reasons), default=1) or 1
     return Card(
         number=number,
@@ -79,7 +82,8 @@ def card(number: int, transfer: Transfer, host_number: int) -> Card:
         hidden_evidence=max(0, len(transfer.evidence) - EVIDENCE),
         hidden_reasons=max(0, len(reasons) - REASONS),
         size=_size(transfer.file.size),
-        techniques=transfer.techniques[:TECHNIQUES],
+        techniques=list(around.techniques[:TECHNIQUES]),
+        documented=list(around.documented),
     )
 
 
