@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from tidewaiter.reading import cmd_arguments as arguments
 from tidewaiter.reading import cmd_loops as loops
@@ -79,15 +80,17 @@ class _Runner:
         self.scope = scope
         self.found: list[Invocation] = []
         self.folder: list[str | None] = []  # what pushd entered, where it is on another host
-        self.labels: dict[str, list[Node]] = {}
+        self.nodes: Sequence[Node] = ()
+        self.labels: dict[str, int] = {}  # place in `nodes` behind each label
         self.called: set[str] = set()
         self.depth = 0
 
     def run_text(self, nodes: Sequence[Node]) -> None:
         """All top-level commands; parts behind a label that a `call` has run already are not read again."""
+        self.nodes = nodes
         for index, node in enumerate(nodes):
             if isinstance(node, Label):
-                self.labels.setdefault(node.name, _section(nodes[index + 1 :]))
+                self.labels.setdefault(node.name, index + 1)
         skipping = False
         for node in nodes:
             if isinstance(node, Label):
@@ -330,17 +333,24 @@ class _Runner:
         label = re.match(r"^:\s*([^\s:+&|<>()]+)(.*)$", text, re.S)
         if label is None:
             return self._nested_simple(text, node)
-        body = self.labels.get(label[1].lower())
-        if body is None or self.depth >= _NESTED:
+        start = self.labels.get(label[1].lower())
+        if start is None or self.depth >= _NESTED:
             return []
         self.called.add(label[1].lower())
         outer, self.scope.parameters = self.scope.parameters, loops.plain_values(label[2])
         self.depth += 1
         try:
-            return [invocation for item in body for invocation in self.run(item)]
+            return [invocation for item in self._section(start) for invocation in self.run(item)]
         finally:
             self.depth -= 1
             self.scope.parameters = outer
+
+    def _section(self, start: int) -> Iterator[Node]:
+        """A subroutine: up to `exit /b` or `goto :eof`."""
+        for node in itertools.islice(self.nodes, start, None):
+            if _leaves(node):
+                return
+            yield node
 
     def _nested_simple(self, text: str, node: Simple) -> list[Invocation]:
         if not text or self.depth >= _NESTED:
@@ -370,16 +380,6 @@ class _Runner:
             invocation.spelled = self.scope.word(spelled).text
         self.found.append(invocation)
         return [invocation]
-
-
-def _section(nodes: Sequence[Node]) -> list[Node]:
-    """A subroutine: up to `exit /b` or `goto :eof`."""
-    section: list[Node] = []
-    for node in nodes:
-        if _leaves(node):
-            break
-        section.append(node)
-    return section
 
 
 def _leaves(node: Node) -> bool:

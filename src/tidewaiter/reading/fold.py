@@ -15,6 +15,7 @@ from tidewaiter.reading.fold_text import OUTPUT_AT_MOST, encode
 from tidewaiter.reading.invocation import Invocation, Script
 
 _WRAPPERS = frozenset({"busybox", "toybox", "builtin", "sudo", "doas", "env", "nohup", "nice", "command"})
+_WRAPPERS_AT_MOST = 16
 _FILE_OPERAND = frozenset({"base64", "gbase64", "base32", "rev", "tac", "cat", "pv"})
 
 
@@ -95,7 +96,9 @@ class Folder:
         if not words:
             return data  # $(< FILE)
         name = _name(words[0].text)
-        while name in _WRAPPERS and len(words) > 1 and not re.match(r"-|\w+=", words[1].text):
+        for _ in range(_WRAPPERS_AT_MOST):
+            if name not in _WRAPPERS or len(words) < 2 or re.match(r"-|\w+=", words[1].text):
+                break
             words = words[1:]
             name = _name(words[0].text)
         program = PRINTS.get(name)

@@ -10,6 +10,9 @@ from tidewaiter.reading.bash_constants import ansi_c
 OUTPUT_AT_MOST = 500_000
 """Bytes that one program may print."""
 
+SED_WORK_AT_MOST = 300_000
+"""Characters that all commands of one sed together go through."""
+
 STARRED_TEXT_AT_MOST = 1_000
 """Characters on which a sed pattern with a star is tried."""
 
@@ -185,9 +188,13 @@ def sed(args: Sequence[str], data: bytes | None) -> bytes | None:
     if data is None or not scripts or len(data) > 65_536:
         return None
     text = data.decode("utf-8", "replace")
+    work = 0
     for script in scripts:
         position = 0
         while position < len(script):
+            work += len(text) + 64
+            if work > SED_WORK_AT_MOST:
+                return None
             match = _SED_COMMAND.match(script, position)
             changed = None if match is None else _sed_apply(match, text, extended)
             if match is None or changed is None or len(changed) > OUTPUT_AT_MOST:
@@ -207,10 +214,12 @@ def _sed_apply(match: re.Match[str], text: str, extended: bool) -> str | None:
     if regex is None or re.search(r"\\[1-9]", second):
         return None
     second = second.replace("\\" + delimiter, delimiter)
-    parts = re.split(r"(?<!\\)&", second)
+    parts = [
+        re.sub(r"\\(.)", lambda m: "\n" if m.group(1) == "n" else m.group(1), part) for part in re.split(r"(?<!\\)&", second)
+    ]
 
     def put(found: re.Match[str]) -> str:
-        return found.group().join(re.sub(r"\\(.)", lambda m: "\n" if m.group(1) == "n" else m.group(1), p) for p in parts)
+        return found.group().join(parts)
 
     if "*" in first and len(text) > STARRED_TEXT_AT_MOST:
         return None

@@ -15,7 +15,7 @@ from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.effects import action_of, fetches_of
 from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null, mark_run_later, session_action, session_fetch
 from tidewaiter.reading.invocation import Invocation, Script, Word
-from tidewaiter.reading.recall import Recall, program_name, shown_name
+from tidewaiter.reading.recall import WORDS_A_STEP, Recall, program_name, shown_name
 from tidewaiter.reading.wrapping import inner_commands, known_output
 from tidewaiter.schema.action import Action, ActionKind
 
@@ -150,6 +150,7 @@ class Follower:
     def _program(self, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]) -> list[Fetch]:
         if not invocation.argv:
             return incoming
+        self.budget.spend(1 + len(invocation.argv) // WORDS_A_STEP)
         every = [fetch for fetches in contents.values() for fetch in fetches]
         first = contents.get(id(invocation.argv[0]))
         if first:  # the fetched text itself is the command

@@ -54,6 +54,7 @@ def compiled(pattern: str, length: int, *, case: bool = False) -> re.Pattern[str
 
 def substitute(pattern: re.Pattern[str], text: str, replacement: str, budget: Budget) -> str:
     """`-replace`: all matches, with $1, ${name} and $& in the replacement."""
+    budget.spend(1 + len(text) // 512)
     if "$" not in replacement:
         result = pattern.sub(lambda _match: replacement, text)
     else:

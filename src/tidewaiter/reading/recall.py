@@ -13,6 +13,8 @@ from tidewaiter.reading.budget import Budget
 from tidewaiter.reading.invocation import Invocation, Word
 
 _VERSION = re.compile(r"[\d.]+$")
+WORDS_A_STEP = 8
+"""Arguments that are sorted at the price of one step."""
 _CURRENT_FOLDER = "\0folder"
 
 
@@ -71,6 +73,7 @@ class Recall:
         """Of several programs of one name, the first with a form for these arguments."""
         candidates = self.catalog.candidates(name, self.platform)
         for utility in candidates[:-1]:
+            self.budget.spend(1 + len(invocation.argv) // WORDS_A_STEP)
             if forms.match(utility, argv.parse(utility, self.catalog.options(utility), invocation), invocation) is not None:
                 return utility
         return candidates[-1] if candidates else None
