@@ -39,10 +39,14 @@ class Budget:
         if self.size_left < 0:
             self.exceed("unfolds to too much text")
 
-    def exceed(self, reason: str) -> None:
-        """Note the bound that was hit and stop."""
+    def limit(self, reason: str) -> None:
+        """Note a bound that was hit; the work goes on with what is left."""
         if reason not in self.limits:
             self.limits.append(reason)
+
+    def exceed(self, reason: str) -> None:
+        """Note the bound that was hit and stop."""
+        self.limit(reason)
         raise BudgetExceeded(reason)
 
     def note(self, what: str, text: str) -> None:

@@ -199,6 +199,7 @@ def sed(args: Sequence[str], data: bytes | None) -> bytes | None:
             changed = None if match is None else _sed_apply(match, text, extended)
             if match is None or changed is None or len(changed) > OUTPUT_AT_MOST:
                 return None
+            work += len(changed)
             text, position = changed, match.end()
     return encode(text)
 
@@ -218,10 +219,9 @@ def _sed_apply(match: re.Match[str], text: str, extended: bool) -> str | None:
         re.sub(r"\\(.)", lambda m: "\n" if m.group(1) == "n" else m.group(1), part) for part in re.split(r"(?<!\\)&", second)
     ]
 
-    def put(found: re.Match[str]) -> str:
-        return found.group().join(parts)
+    template = r"\g<0>".join(part.replace("\\", r"\\") for part in parts)
 
     if "*" in first and len(text) > STARRED_TEXT_AT_MOST:
         return None
     lines = text.split("\n")
-    return "\n".join(regex.sub(put, line, count=0 if "g" in flags else 1) for line in lines)
+    return "\n".join(regex.sub(template, line, count=0 if "g" in flags else 1) for line in lines)

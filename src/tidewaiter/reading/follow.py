@@ -15,7 +15,7 @@ from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.effects import action_of, fetches_of
 from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null, mark_run_later, session_action, session_fetch
 from tidewaiter.reading.invocation import Invocation, Script, Word
-from tidewaiter.reading.recall import WORDS_A_STEP, Recall, program_name, shown_name
+from tidewaiter.reading.recall import WORDS_A_STEP, WORDS_AT_MOST, Recall, program_name, shown_name
 from tidewaiter.reading.wrapping import inner_commands, known_output
 from tidewaiter.schema.action import Action, ActionKind
 
@@ -150,6 +150,9 @@ class Follower:
     def _program(self, invocation: Invocation, incoming: list[Fetch], contents: dict[int, list[Fetch]]) -> list[Fetch]:
         if not invocation.argv:
             return incoming
+        if len(invocation.argv) > WORDS_AT_MOST:
+            self.budget.limit(f"only the first {WORDS_AT_MOST} arguments of a command were read, and its last one")
+            invocation.argv = (*invocation.argv[: WORDS_AT_MOST - 1], invocation.argv[-1])
         self.budget.spend(1 + len(invocation.argv) // WORDS_A_STEP)
         every = [fetch for fetches in contents.values() for fetch in fetches]
         first = contents.get(id(invocation.argv[0]))

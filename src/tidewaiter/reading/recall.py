@@ -13,6 +13,8 @@ from tidewaiter.reading.budget import Budget
 from tidewaiter.reading.invocation import Invocation, Word
 
 _VERSION = re.compile(r"[\d.]+$")
+WORDS_AT_MOST = 3_000
+"""Arguments of one command that are looked at."""
 WORDS_A_STEP = 8
 """Arguments that are sorted at the price of one step."""
 _CURRENT_FOLDER = "\0folder"
