@@ -2,6 +2,7 @@
 
 TidewaiterError
 ├── UsageError              the caller asked for something that cannot be (exit 2)
+│   └── PolicyError         a policy, or a list that it names, is wrong: names the file and the place
 ├── NothingReadableError    no input held a log we can read (exit 3)
 ├── KnowledgeError          a data file of ours or an overlay is wrong: names the file and the place
 ├── InputError              one input cannot be read further: names the file, the place and the remedy
@@ -21,6 +22,14 @@ class TidewaiterError(Exception):
 
 class UsageError(TidewaiterError):
     """The caller asked for something that cannot be."""
+
+
+class PolicyError(UsageError):
+    """A policy, or a list that it names, is wrong. `file` and `place` say where."""
+
+    def __init__(self, file: str, place: str, problem: str) -> None:
+        super().__init__(f"{file}: {place}: {problem}")
+        self.file, self.place, self.problem = file, place, problem
 
 
 class NothingReadableError(TidewaiterError):

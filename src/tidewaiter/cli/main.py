@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "scan": "Find every transfer in logs, folders and archives.",
     "report": "Write one HTML page about every transfer.",
     "show": "Show one transfer with its stages, reasons and evidence lines.",
+    "policy": "Try out a policy: what its entries would silence and raise.",
     "explain": "Say what a command line or script brings in.",
 }
 """The commands and what `--help` says of them. The modules in cli/commands/ are loaded when they are called."""

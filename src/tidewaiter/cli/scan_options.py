@@ -39,6 +39,13 @@ def networks(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 
 PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
 JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Processes to use. Default: all cores.")
+POLICY = click.option(
+    "--policy",
+    "policies",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False),
+    help="A TOML file of what is trusted, allowed and known to be bad here. May be repeated.",
+)
 
 SCOPE = (
     click.option("--min-severity", type=click.Choice(SEVERITIES), default="informational", help="Leave out what is below."),
@@ -52,6 +59,7 @@ SCOPE = (
         callback=networks,
         help="A network that is inside. May be repeated. Default: private and link-local addresses.",
     ),
+    POLICY,
 )
 
 

@@ -25,11 +25,14 @@ import msgspec
 from tidewaiter.baseline.counters import Counters
 from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.baseline.memory import Evidence
+from tidewaiter.catalog import wire as wire_knowledge
 from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
 from tidewaiter.pipeline.run import ItemReader, ItemResult, WireCases, correlate, place
+from tidewaiter.policy.policy import Policy
+from tidewaiter.policy.policy import load as load_policy
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 
@@ -112,6 +115,7 @@ class ScanResult:
         self._index: list[tuple[str, str, int]] = []  # time, id, offset in the transfers file
         self.accounts: list[Account] = []
         self.unreadable: list[Unreadable] = []
+        self.policy = Policy()
         self.keeping: Keeping | None = None  # what was done with the store
         self.counts: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
 
@@ -123,7 +127,7 @@ class ScanResult:
         """Keep what the options ask for, on disk; only times and offsets stay in memory."""
         encoder = msgspec.json.Encoder()
         with self._path.open("wb") as file:
-            for transfer in transfers:
+            for transfer in map(self.policy.applied, transfers):
                 if self._wanted(transfer):
                     self._index.append((transfer.time or "", transfer.id, file.tell()))
                     self.counts[transfer.severity] += 1
@@ -185,6 +189,7 @@ def scan(
     Raises NothingReadableError where no input held a log that we can read. Bad inputs are in `unreadable` and `accounts`.
     """
     options = options or ScanOptions()
+    policy = load_policy(options.policies)
     keeping = None
     if store is not None:
         from tidewaiter.engines.keeping import Keeping
@@ -193,6 +198,7 @@ def scan(
     folder = inputs.work_folder() if keeping is None else keeping.journal
     work_dir = Path(folder.name) if isinstance(folder, TemporaryDirectory) else folder.path
     result = ScanResult(folder, work_dir, options)
+    result.policy = policy
     try:
         items = inputs.plan(paths, InputLimits())
         known = [] if keeping is None else keeping.begin(items)
@@ -230,7 +236,7 @@ def scan(
         from tidewaiter.judgement.judge import Judge
 
         runs.extend(place(unplaced, folders))
-        wire = WireCases(usual, options.internal)
+        wire = WireCases(usual, inside(options, policy))
         judge = Judge((keeping.memory if keeping else None) or Evidence(counted))
         transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses))
         result.collect(transfers if keeping is None else keeping.keep(transfers))
@@ -239,6 +245,13 @@ def scan(
         result.close()
         raise
     return result
+
+
+def inside(options: ScanOptions, policy: Policy) -> tuple[str, ...]:
+    """The networks that are inside: the given ones or those by default, and those of the policy; empty: the default."""
+    if not policy.networks:
+        return options.internal
+    return (*(options.internal or wire_knowledge.load().inside), *policy.networks)
 
 
 def _numbered(transfers: Iterator[Transfer]) -> Iterator[Transfer]:

@@ -18,6 +18,7 @@ class ScanOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fiel
     until: int | None = None
     hosts: tuple[str, ...] = ()
     internal: tuple[str, ...] = ()  # networks that are inside, instead of those that are by default
+    policies: tuple[str, ...] = ()  # files whose entries become reasons when transfers are read
     jobs: int | None = None  # worker processes; None: one per core, at most 8
     half_life: float = 30.0  # days after which an observation of the baseline counts half
     item_seconds: float = 600.0  # a file whose reader says nothing for so long is given up

@@ -16,6 +16,7 @@ from tidewaiter.cli import scan_options
 from tidewaiter.cli.main import run
 from tidewaiter.errors import KnowledgeError, NothingReadableError, UsageError
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
+from tidewaiter.policy.policy import Policy
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import Device, File, Landing, Origin, Process, Transfer
 
@@ -33,6 +34,7 @@ class Found:
         self.accounts = [Account(log_file="a", recognised_as="EVTX")]
         self.unreadable: list[Any] = []
         self.counts = {"low": 2}
+        self.policy = Policy()
         self.closed = False
 
     def __enter__(self) -> Found:

@@ -24,6 +24,7 @@ def command(paths: tuple[str, ...], target: str, **narrowing: Any) -> int:
     """
     from datetime import UTC, datetime
 
+    from tidewaiter.cli.policy_page import print_notes
     from tidewaiter.cli.progress import reporting
     from tidewaiter.cli.streams import results
     from tidewaiter.cli.summary import print_summary
@@ -46,6 +47,7 @@ def command(paths: tuple[str, ...], target: str, **narrowing: Any) -> int:
         with results(target) as stream:
             write_report(contents, stream)
         print_summary(found.accounts, found.unreadable, found.counts, progress.seconds)
+        print_notes(found.policy)
     if target != "-":
         click.echo(f"Report: {printable(target)}", err=True)
     return ExitCode.OK

@@ -25,6 +25,7 @@ def command(paths: tuple[str, ...], format_name: str, target: str | None, **narr
     The result goes to standard output or to --output; progress, what was recognised as what, and the account of every
     record go to standard error.
     """
+    from tidewaiter.cli.policy_page import print_notes
     from tidewaiter.cli.progress import reporting
     from tidewaiter.cli.streams import results
     from tidewaiter.cli.summary import print_summary
@@ -36,4 +37,5 @@ def command(paths: tuple[str, ...], format_name: str, target: str | None, **narr
         with results(target) as stream:
             named(format_name).load().write(found.transfers(), stream)
         print_summary(found.accounts, found.unreadable, found.counts, report.seconds)
+        print_notes(found.policy)
     return ExitCode.OK

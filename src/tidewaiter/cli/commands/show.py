@@ -5,23 +5,26 @@ from __future__ import annotations
 import click
 
 from tidewaiter.cli.exit_codes import ExitCode
-from tidewaiter.cli.scan_options import JOBS, PATHS
+from tidewaiter.cli.scan_options import JOBS, PATHS, POLICY
 
 
 @click.command(name="show", short_help="Show one transfer with its stages, reasons and evidence lines.")
 @click.argument("identity", metavar="ID")
 @PATHS
+@POLICY
 @JOBS
-def command(identity: str, paths: tuple[str, ...], jobs: int | None) -> int:
+def command(identity: str, paths: tuple[str, ...], policies: tuple[str, ...], jobs: int | None) -> int:
     """Scan PATH again and show the transfer whose id starts with ID (the table shows the first eight characters)."""
+    from tidewaiter.cli.policy_page import print_notes
     from tidewaiter.cli.progress import reporting
     from tidewaiter.cli.streams import results
     from tidewaiter.engines.local import scan
     from tidewaiter.output import named
     from tidewaiter.pipeline.config import ScanOptions
 
-    with reporting() as report, scan(paths, options=ScanOptions(jobs=jobs), progress=report) as found:
+    with reporting() as report, scan(paths, options=ScanOptions(jobs=jobs, policies=policies), progress=report) as found:
         report.finish()
+        print_notes(found.policy)
         matching = [transfer for transfer in found.transfers() if transfer.id.startswith(identity)]
     if not matching:
         raise click.UsageError(f"no transfer in these logs has an id that starts with {identity!r}")
