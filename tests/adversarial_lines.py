@@ -1,4 +1,4 @@
-"""Lines made to be slow, deep or endless, of any wanted length: one maker per trick, with the platform whose shell it aims at."""
+"""Lines made to be slow, deep or endless, of any wanted length: a maker per trick, with the platform whose shell it aims at."""
 
 from __future__ import annotations
 
