@@ -45,7 +45,7 @@ _STARTING = 120.0
 """Seconds that a worker may take to start, on a machine with better things to do."""
 
 
-def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
+def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: bool) -> None:
     """A worker process: items in, results out, a beat now and then."""
     last = 0.0
 
@@ -56,7 +56,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
             pipe.send_bytes(_BEAT)
 
     tempfile.tempdir = work_dir  # what a reader puts aside goes with the scan's own files, even where we are killed
-    reader = ItemReader(Path(work_dir), name, beat, half_life)
+    reader = ItemReader(Path(work_dir), name, beat, half_life, survey=survey)
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(_BEAT)
         while True:
@@ -78,10 +78,10 @@ def _without_main() -> Iterator[None]:
 class _Worker:
     """One worker process with its pipe and the item it is at."""
 
-    def __init__(self, context: Any, work_dir: Path, number: int, half_life: float) -> None:
+    def __init__(self, context: Any, work_dir: Path, number: int, half_life: float, *, survey: bool) -> None:
         name = f"{os.getpid()}-{number}"  # the work folder may hold what another process read
         self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, str(work_dir), name, half_life), daemon=True)
+        self.process = context.Process(target=_work, args=(theirs, str(work_dir), name, half_life, survey), daemon=True)
         with _without_main():
             self.process.start()
         theirs.close()
@@ -232,6 +232,8 @@ def scan(
         result.accounts.sort(key=lambda account: account.log_file)
         result.unreadable.sort(key=lambda report: report.log_file)
         if not result.accounts:
+            if keeping is not None:
+                keeping.journal.finish()
             raise NothingReadableError(_nothing(paths, result.unreadable))
         from tidewaiter.judgement.judge import Judge
 
@@ -272,16 +274,25 @@ def _nothing(paths: Sequence[str], unreadable: Sequence[Unreadable]) -> str:
 
 
 def read_all(
-    items: list[WorkItem], work_dir: Path, options: ScanOptions, progress: Callable[[ProgressUpdate], None] | None
+    items: list[WorkItem],
+    work_dir: Path,
+    options: ScanOptions,
+    progress: Callable[[ProgressUpdate], None] | None,
+    *,
+    survey: bool = False,
 ) -> Iterator[tuple[WorkItem, ItemResult]]:
-    """Spread the items over worker processes, the largest first; yields each item with its result."""
+    """Spread the items over worker processes, the largest first; yields each item with its result.
+
+    With `survey` they only count what the logs hold.
+    """
     total = sum(item.size for item in items)
     waiting = sorted(items, key=lambda item: (item.size, item.path))
     context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
     if os.name != "nt":
         context.set_forkserver_preload(["tidewaiter.pipeline.run"])  # imported once, for all workers
     count = options.workers if total > 12_000_000 else 1
-    workers = [_Worker(context, work_dir, number, options.half_life) for number in range(min(count, max(1, len(items))))]
+    first = range(min(count, max(1, len(items))))
+    workers = [_Worker(context, work_dir, number, options.half_life, survey=survey) for number in first]
     number, done = len(workers), 0
     try:
         while waiting or any(worker.item for worker in workers):
@@ -300,7 +311,7 @@ def read_all(
                 done += item.size
                 if isinstance(outcome, str):
                     worker.stop()
-                    workers[position] = _Worker(context, work_dir, number, options.half_life)
+                    workers[position] = _Worker(context, work_dir, number, options.half_life, survey=survey)
                     number += 1
                     outcome = ItemResult(
                         unreadable=[Unreadable(log_file=item.log_file, place="file", problem=outcome, kind="damaged")]

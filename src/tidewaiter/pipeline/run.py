@@ -24,6 +24,7 @@ from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
 from tidewaiter.pipeline.joining import joined_on_disk
 from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
+from tidewaiter.pipeline.survey import Survey
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
@@ -48,6 +49,7 @@ class ItemResult(msgspec.Struct, kw_only=True):
     names: dict[str, str] = {}  # host key -> a host name as spelled
     addresses: dict[str, list[str]] = {}  # host key -> addresses that its own logs give it
     usual: FlowBaseline = msgspec.field(default_factory=FlowBaseline)  # what the network events show to be usual
+    survey: Survey | None = None  # what the logs hold, where that is all that was asked
     seen: Counters = msgspec.field(default_factory=Counters)  # who used what, how often, since when
 
 
@@ -55,9 +57,16 @@ class ItemReader:
     """Reads work items in one process: recognises, parses, finds, and spills rows to `work_dir`."""
 
     def __init__(
-        self, work_dir: Path, name: str, heartbeat: Callable[[], None] | None = None, half_life: float = HALF_LIFE
+        self,
+        work_dir: Path,
+        name: str,
+        heartbeat: Callable[[], None] | None = None,
+        half_life: float = HALF_LIFE,
+        *,
+        survey: bool = False,
     ) -> None:
         self.work_dir = work_dir
+        self.surveys = survey  # only count what the logs hold
         self.observer = Observer(half_life)
         self.name = name
         self.heartbeat = heartbeat or (lambda: None)
@@ -92,7 +101,7 @@ class ItemReader:
         try:
             for events in self._events(recognised.family, recognised.name, opened, account):
                 self.heartbeat()
-                self._take(events, account, result)
+                (self._survey if self.surveys else self._take)(events, account, result)
         except MissingProgramError as error:
             result.accounts.remove(account)
             report = Unreadable(log_file=opened.log_file, place="file", problem=str(error), kind="unreadable")
@@ -110,6 +119,13 @@ class ItemReader:
             return
         entry = next(entry for entry in log_source.REGISTER if entry.name == name)
         yield from entry.load().read(opened, account)
+
+    def _survey(self, events: list[Event], account: Account, result: ItemResult) -> None:
+        """Count events, and remember the names of their hosts."""
+        result.survey = result.survey or Survey()
+        result.survey.note(events)
+        for host, event in {(keys.host_key(event)): event for event in events if not wire_keys.is_wire(event)}.items():
+            self._note_host(event, (host, event.kind.value), account.log_file, result)
 
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
         visible: set[tuple[str, str]] = set()
