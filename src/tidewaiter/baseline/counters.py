@@ -47,6 +47,11 @@ class Known(NamedTuple):
     first: int
     last: int
     here: Cell | None  # on the host that was asked for
+    unnamed: bool  # whether logs without a host show it too
+
+    def only(self, host: str) -> bool:
+        """Whether no host but this one can have done it."""
+        return not self.unnamed and self.hosts <= {host}
 
 
 Key = tuple[str, str]
@@ -96,16 +101,18 @@ def sum_of(one: Cell, other: Cell) -> Cell:
 
 def known_of(rows: Iterator[tuple[str, Cell]], host: str) -> Known | None:
     """What the counters of one key, by host, amount to; None where there are none."""
-    level, first, last, here, hosts = NOTHING, 0, 0, None, set()
+    level, first, last, here, hosts, unnamed = NOTHING, 0, 0, None, set(), False
     for name, cell in rows:
         level = added(level, cell.level)
         first = cell.first if last == 0 else min(first, cell.first)
         last = max(last, cell.last)
         if name:
             hosts.add(name)
+        else:
+            unnamed = True
         if name == host:
             here = cell
-    return None if last == 0 else Known(frozenset(hosts), level, first, last, here)
+    return None if last == 0 else Known(frozenset(hosts), level, first, last, here, unnamed)
 
 
 class Tallies:

@@ -76,8 +76,8 @@ class Observer:
         place = (event.host, event.host_ip, None)
         for finding in findings:
             if finding.action is not None and finding.action.kind in _TRANSFERS:
-                utility = finding.action.utility
-                self._count(("utility", *place, utility), place, _used, (utility,), event.time // DAY, 1)
+                fields = (event.process_path, event.process_name, finding.action.utility, finding.action.urls)
+                self._count(("found", *place, *fields), place, _used, fields, event.time // DAY, 1)
 
     def _count(
         self,
@@ -111,9 +111,12 @@ class Observer:
 
 
 # ---------------------------------------------------------------- what kinds of events count for
-def _used(utility: str) -> Iterator[Facet]:
+def _used(path: str | None, name: str | None, utility: str, urls: tuple[str, ...]) -> Iterator[Facet]:
+    """A utility transfers a file; the program speaks to the sources that its command names."""
     yield "utility", ANY
     yield "utility", utility
+    for peer in {_host_in(url) for url in urls[:20]}:
+        yield from _spoke(path, name, peer)
 
 
 def _started(path: str | None, name: str | None, *hashes: str | None) -> Iterator[Facet]:

@@ -17,6 +17,9 @@ COMMANDS: dict[str, str] = {
     "scan": "Find every transfer in logs, folders and archives.",
     "report": "Write one HTML page about every transfer.",
     "show": "Show one transfer with its stages, reasons and evidence lines.",
+    "list": "List the transfers that a store holds.",
+    "verdict": "Say what a transfer in a store turned out to be.",
+    "baseline": "Learn what is usual here, and show it.",
     "policy": "Try out a policy: what its entries would silence and raise.",
     "explain": "Say what a command line or script brings in.",
 }

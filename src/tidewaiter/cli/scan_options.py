@@ -47,11 +47,14 @@ POLICY = click.option(
     help="A TOML file of what is trusted, allowed and known to be bad here. May be repeated.",
 )
 
-SCOPE = (
+NARROWING = (
     click.option("--min-severity", type=click.Choice(SEVERITIES), default="informational", help="Leave out what is below."),
     click.option("--since", metavar="TIME", callback=moment, help="Only transfers at or after this time (ISO 8601, UTC)."),
     click.option("--until", metavar="TIME", callback=moment, help="Only transfers at or before this time."),
     click.option("--host", "hosts", multiple=True, help="Only transfers on this host. May be repeated."),
+)
+SCOPE = (
+    *NARROWING,
     click.option(
         "--internal",
         multiple=True,
@@ -66,5 +69,12 @@ SCOPE = (
 def scope(function: Function) -> Function:
     """Add the options that narrow a scan."""
     for option in reversed(SCOPE):
+        function = option(function)
+    return function
+
+
+def narrowing(function: Function) -> Function:
+    """Add the options that narrow what is shown."""
+    for option in reversed(NARROWING):
         function = option(function)
     return function

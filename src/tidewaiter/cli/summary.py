@@ -65,9 +65,9 @@ def size(number: float) -> str:
 
 
 def summary(
-    accounts: Iterable[Account], unreadable: Sequence[Unreadable], counts: Mapping[str, int], seconds: float
+    accounts: Iterable[Account], unreadable: Sequence[Unreadable], counts: Mapping[str, int] | None, seconds: float
 ) -> Iterator[str]:
-    """The lines of the summary, free of control characters."""
+    """The lines of the summary, free of control characters. Without counts nothing is said of transfers."""
     groups: dict[str, Group] = {}
     places: list[str] = []
     damaged = 0
@@ -90,6 +90,8 @@ def summary(
         len(unreadable),
         [f"{item.log_file}: {item.place}: {item.problem}" for item in loudest[:NAMED]],
     )
+    if counts is None:
+        return
     found = ", ".join(f"{counts[name]:,} {name}" for name in reversed(SEVERITIES) if counts.get(name))
     yield f"Found {counted(sum(counts.values()), 'transfer')}" + (f": {found}" if found else "")
 
@@ -106,7 +108,7 @@ def _listed(title: str, total: int, examples: Sequence[str]) -> Iterator[str]:
 
 
 def print_summary(
-    accounts: Iterable[Account], unreadable: Sequence[Unreadable], counts: Mapping[str, int], seconds: float
+    accounts: Iterable[Account], unreadable: Sequence[Unreadable], counts: Mapping[str, int] | None, seconds: float
 ) -> None:
     """Write the summary to standard error."""
     for line in summary(accounts, unreadable, counts, seconds):

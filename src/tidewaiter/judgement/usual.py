@@ -78,7 +78,7 @@ class _Asked:
             known = self._known("domain", self.domain)
             if known is None:
                 yield "domain_first_seen", f"{self.domain}, in {self._history()}"
-            elif len(self.fleet.hosts) >= FLEET and known.hosts <= {self.host}:
+            elif len(self.fleet.hosts) >= FLEET and known.only(self.host):
                 yield "domain_on_one_host", f"{self.domain}, of {_hosts(len(self.fleet.hosts))}"
         program = self.case.program
         if program and self.by_host and self.memory.complete("network_program"):
@@ -97,7 +97,7 @@ class _Asked:
             others = self._known(facet, ANY)
             if known is None or others is None or len(others.hosts) < FLEET:
                 continue
-            if known.hosts <= {self.host}:
+            if known.only(self.host):
                 yield f"{facet}_rare_in_evidence", f"{key}, of {_hosts(len(others.hosts))} that use any"
 
     # ----------------------------------------------------------------- lowering

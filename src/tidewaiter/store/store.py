@@ -29,6 +29,16 @@ BATCH_BYTES = 4_000_000
 VERDICTS = ("true_positive", "benign", "unsure")
 
 
+def single(found: Sequence[Transfer], asked: str, where: str) -> Transfer:
+    """The transfer that was asked for by its id or the beginning of it. Raises UsageError where none or several are meant."""
+    exact = [transfer for transfer in found if transfer.id == asked]
+    if len(found) == 1 or exact:
+        return (exact or found)[0]
+    if not found:
+        raise UsageError(f"no transfer {where} has an id that starts with {asked!r}")
+    raise UsageError(f"several transfers {where} have an id that starts with {asked!r}: {', '.join(one.id for one in found)}")
+
+
 class Filters(NamedTuple):
     """Which transfers to give; times are microseconds since 1970 UTC."""
 

@@ -8,6 +8,7 @@ import click
 
 from tidewaiter.cli.exit_codes import ExitCode
 from tidewaiter.cli.scan_options import JOBS, PATHS, scope
+from tidewaiter.cli.store_options import open_for, print_kept, store
 from tidewaiter.output import REGISTER, named
 
 FORMATS = [entry.name for entry in REGISTER]
@@ -17,14 +18,18 @@ FORMATS = [entry.name for entry in REGISTER]
 @PATHS
 @click.option("--format", "format_name", type=click.Choice(FORMATS), default="table", show_default=True, help="How to print.")
 @click.option("--output", "target", type=click.Path(dir_okay=False), help="Write the result to this file.")
+@store(required=False, says="Keep all transfers there, and weigh by what it learned to be usual.")
 @scope
 @JOBS
-def command(paths: tuple[str, ...], format_name: str, target: str | None, **narrowing: Any) -> int:
+def command(paths: tuple[str, ...], format_name: str, target: str | None, place: str | None, **narrowing: Any) -> int:
     """Find every transfer in PATH: files, folders and archives, recognised by their content.
 
     The result goes to standard output or to --output; progress, what was recognised as what, and the account of every
-    record go to standard error.
+    record go to standard error. With --store, scanning the same logs again adds nothing, and a scan that was killed goes on
+    where it was.
     """
+    import contextlib
+
     from tidewaiter.cli.policy_page import print_notes
     from tidewaiter.cli.progress import reporting
     from tidewaiter.cli.streams import results
@@ -32,10 +37,15 @@ def command(paths: tuple[str, ...], format_name: str, target: str | None, **narr
     from tidewaiter.engines.local import scan
     from tidewaiter.pipeline.config import ScanOptions
 
-    with reporting() as report, scan(paths, options=ScanOptions(**narrowing), progress=report) as found:
+    with contextlib.ExitStack() as opened:
+        kept = opened.enter_context(open_for(place)) if place is not None else None
+        report = opened.enter_context(reporting())
+        found = opened.enter_context(scan(paths, options=ScanOptions(**narrowing), progress=report, store=kept))
         report.finish()
         with results(target) as stream:
             named(format_name).load().write(found.transfers(), stream)
         print_summary(found.accounts, found.unreadable, found.counts, report.seconds)
         print_notes(found.policy)
+        if found.keeping is not None:
+            print_kept(found.keeping)
     return ExitCode.OK
