@@ -36,15 +36,21 @@ def parameter_row(parameter: click.Parameter) -> list[str]:
     return [f"`{parameter.metavar or parameter.name}`", "", "", ""]
 
 
+def command_section(name: str, command: click.Command) -> str:
+    """One command: what it does, its arguments and options."""
+    says = "\n".join(line.strip() for line in (command.help or "").strip().splitlines())
+    rows = [parameter_row(parameter) for parameter in command.params]
+    return f"## tidewaiter {name}\n\n{says}\n\n" + (table(("parameter", "value", "default", ""), rows) if rows else "")
+
+
 def cli_page() -> str:
     """Every command with its arguments and options."""
     page = "# Command line\n\n"
     for name in COMMANDS:
         command: click.Command = importlib.import_module(f"tidewaiter.cli.commands.{name}").command
-        page += (
-            f"## tidewaiter {name}\n\n" + "\n".join(line.strip() for line in (command.help or "").strip().splitlines()) + "\n\n"
-        )
-        page += table(("parameter", "value", "default", ""), map(parameter_row, command.params))
+        page += command_section(name, command)
+        if isinstance(command, click.Group):
+            page += "".join(command_section(f"{name} {part}", below) for part, below in command.commands.items())
     page += "## Formats\n\n" + table(("--format", ""), ([f"`{entry.name}`", entry.says] for entry in OUTPUTS))
     page += "## Exit codes\n\n0 it ran, whatever it found; 1 it failed; 2 usage; 3 nothing readable; 130 interrupted.\n"
     return page

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = {"polars", "evtx", "tree_sitter", "tree_sitter_bash", "tree_sitter_powershell", "py7zr", "hyperscan", "rich"}
+HEAVY = {"polars", "evtx", "tree_sitter", "tree_sitter_bash", "tree_sitter_powershell", "py7zr", "hyperscan", "rich", "sqlalchemy"}
 PROBE = """
 import sys
 from tidewaiter.cli.main import run
@@ -32,7 +32,7 @@ def test_the_program_says_what_it_is_without_loading_anything(arguments: tuple[s
     assert loaded & (HEAVY | {"msgspec", "sqlite3", "multiprocessing"}) == set()
 
 
-@pytest.mark.parametrize("command", ["scan", "show", "explain"])
+@pytest.mark.parametrize("command", ["scan", "show", "list", "verdict", "baseline", "explain"])
 def test_a_command_shows_its_help_without_loading_readers(command: str) -> None:
     loaded = loaded_by(command, "--help")
 

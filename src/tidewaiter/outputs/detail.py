@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TextIO
 
+from msgspec import UnsetType
 from rich.console import Console
 from rich.text import Text
 
@@ -39,10 +40,17 @@ def facts(transfer: Transfer) -> Iterator[tuple[str, str]]:
         "to": dst.path or ("memory" if dst.in_memory else None),
         "file": _joined(file.name, f"{file.size:,} bytes" if file.size is not None else None, file.type),
         "hash": "  ".join(hashes) or None,
+        "verdict": _verdict(transfer),
     }
     for name, value in parts.items():
         if value:
             yield name, printable(value)
+
+
+def _verdict(transfer: Transfer) -> str | None:
+    """What an analyst said, who, when and why; None where nobody said anything."""
+    said = transfer.verdict
+    return None if isinstance(said, UnsetType) else _joined(said.verdict, said.by, said.at, said.note)
 
 
 def _joined(*parts: str | None) -> str | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TextIO
 
+from msgspec import UnsetType
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -70,12 +71,17 @@ def row(transfer: Transfer) -> list[Text]:
         Text(printable(transfer.id[:8]), style="dim"),
         Text(printable(moment)),
         Text(printable(transfer.device.hostname or transfer.device.ip or "")),
-        Text(f"{transfer.severity} {transfer.score}", style=colour),
+        Text(f"{transfer.severity} {transfer.score}{_verdict(transfer)}", style=colour),
         Text(printable(who)),
         strip(transfer),
         Text(printable(source(transfer))),
         Text(printable(destination(transfer))),
     ]
+
+
+def _verdict(transfer: Transfer) -> str:
+    """An analyst's verdict on a line of its own, where there is one."""
+    return "" if isinstance(transfer.verdict, UnsetType) else f"\n{transfer.verdict.verdict}"
 
 
 def _table(width: int, *, header: bool) -> Table:
