@@ -207,7 +207,7 @@ class _Runner:
 
     def _simple(self, node: Simple) -> list[Invocation]:
         written = node.text
-        if "%%" in written and re.match(r"[\s@]*call\b", written, re.I):
+        if _doubled(written) and re.match(r"[\s@]*call\b", written, re.I):
             written = re.sub(r"%%([^%\s]{1,64})%%", r"%\1%", written)  # call reads a second time
         text = self.scope.expand(written).lstrip(_LEAD)
         if text != node.text and loops.reads_differently(node.text, text):
@@ -329,7 +329,7 @@ class _Runner:
         return []
 
     def _call(self, rest: str, node: Simple) -> list[Invocation]:
-        text = self.scope.expand(rest.replace("%%", "%")).lstrip(_LEAD)
+        text = self.scope.expand(rest.replace("%%", "%") if _doubled(rest) else rest).lstrip(_LEAD)
         label = re.match(r"^:\s*([^\s:+&|<>()]+)(.*)$", text, re.S)
         if label is None:
             return self._nested_simple(text, node)
@@ -380,6 +380,12 @@ class _Runner:
             invocation.spelled = self.scope.word(spelled).text
         self.found.append(invocation)
         return [invocation]
+
+
+def _doubled(text: str) -> bool:
+    """Whether variables are spelled %%x%% for a second reading, and not %x%%y% side by side."""
+    first = text.find("%")
+    return first >= 0 and text[first + 1 : first + 2] == "%"
 
 
 def _leaves(node: Node) -> bool:

@@ -17,6 +17,8 @@ _UNQUOTED_PATH = re.compile(
 )
 _CMD_OPTION = re.compile(r"/(?:[qdsaux]|t:?[0-9a-f]{1,2}|[efv](?::(?:on|off))?|[ckr])", re.I)
 _CMD_START = re.compile(r"[\s,;=]*((?:/(?:[qdsaux]|t:?[0-9a-f]{1,2}|[efv](?::(?:on|off))?)[\s,;=]*)*)/[ckr]", re.I)
+_ARGUMENTS = re.compile(r"\s[/-]\w|\s\\\\|://|\.(?:exe|com|bat|cmd)\s", re.I)
+"""What stands behind a program's name and in none."""
 _EXECUTABLE = re.compile(r"\.(?:exe|com|bat|cmd|vbs|js|ps1|msi|hta)$|^[\w.-]+$", re.I)
 _SCRIPT_URL = re.compile(r"^[\"'\s]*(?:javascript|vbscript|about):", re.I)
 _WMIC_CREATE = re.compile(r"^(.*?\bcall\s+\"?create\"?)\s*(.+)$", re.I | re.S)
@@ -121,6 +123,7 @@ def unquote_command(text: str) -> str:
         first > 0
         and behind in ("", " ")
         and _EXECUTABLE.search(inner)
+        and not _ARGUMENTS.search(inner)
         and not re.search(r"[&<>()@^|]", inner)
         and "=" not in inner
     ):

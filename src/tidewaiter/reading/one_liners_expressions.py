@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tidewaiter.reading import one_liners_awk
 from tidewaiter.reading import one_liners_functions as functions
+from tidewaiter.reading import one_liners_patterns as patterns
 from tidewaiter.reading.one_liners_cursor import Cursor
 from tidewaiter.reading.one_liners_loops import PREFIXES
 from tidewaiter.reading.one_liners_tokens import Token
@@ -82,6 +83,12 @@ class Expressions(Cursor):
         if symbol not in _BINARY or (not comparisons and symbol in ("<", ">", ">>", "|", "|&")):
             return None
         self.at += 1
+        operation = self.peek()
+        if symbol == "=~" and operation is not None and operation.kind == "pattern":
+            changed = patterns.bind(left, operation.value)
+            if changed is not None:
+                self.at += 1
+                return self.assign(left, changed) if left.variable else changed
         right = self._unary()
         if symbol == "%" and left.text is not None and engine.language.name == "python":
             return functions.percent_format(left, right)
@@ -118,6 +125,8 @@ class Expressions(Cursor):
         engine = self.engine
         if left.variable and left.receiver is None:
             engine.variables[left.variable] = replace(right, variable=left.variable)
+            if self.syntax.interpolation == "perl":
+                return engine.variables[left.variable]  # ($x = "...") =~ s/a/b/ changes $x
         elif left.items is not None:
             for number, item in enumerate(left.items):
                 if item.variable:
@@ -152,6 +161,8 @@ class Expressions(Cursor):
                 self._nesting -= 1
         if token.kind == "name" and not self.is_op(".", "=", "(", ahead=1):
             word = token.value.lower()
+            if word == "map" and self.is_op("{", ahead=1) and self.syntax.interpolation == "perl":
+                return self._postfix(patterns.mapped(self))
             if word == "new" and self.peek(1) is not None:
                 self.at += 1
                 return self._new()

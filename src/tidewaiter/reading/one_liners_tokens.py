@@ -212,8 +212,9 @@ class Tokenizer:
                     start = after + len(re.compile(r"\s*").match(text, after).group()) + 1  # type: ignore[union-attr]  # always matches
                 after = min(_matching(text, start, opening) + 1, len(text))
             flags = re.compile(r"[a-z]*").match(text, after)
+            after = flags.end() if flags else after
             self._tokens.append(Token("pattern", text[position:after]))
-            return flags.end() if flags else after
+            return after
         if kind in ("qw", "w", "W", "i"):
             self._tokens.append(Token("words", body))
         else:

@@ -212,6 +212,22 @@ def _format(values: Sequence[Value]) -> str | None:
     return re.sub(r"\{(\d{0,3})\}", put, texts[0] or "")[:TEXT_AT_MOST]
 
 
+def _printed(values: Sequence[Value]) -> str | None:
+    """`sprintf("%s%c", a, 65)` with constant arguments."""
+    texts = [item.text for value in values for item in (value.items if value.items is not None else [value])]
+    if not texts or any(text is None for text in texts):
+        return None
+    waiting = [text for text in texts[1:] if text is not None]
+
+    def put(match: re.Match[str]) -> str:
+        if match[1] == "%":
+            return "%"
+        text = waiting.pop(0) if waiting else ""
+        return (_characters([Value(text=text)]) or "") if match[1] == "c" else text
+
+    return re.sub(r"%([sdiuc%])", put, texts[0] or "")[:TEXT_AT_MOST]
+
+
 def _rotated(text: str) -> str:
     return codecs.encode(text, "rot13")
 
@@ -264,6 +280,7 @@ COMPUTES: dict[str, Callable[[Sequence[Value]], str | None]] = {
     "mapped": _mapped,
     "split": lambda _: None,  # gives a list, see `split`
     "format": _format,
+    "printf": _printed,
     "pack": _pack,
     "replace": _replace,
     "replace_last": _replace_last,

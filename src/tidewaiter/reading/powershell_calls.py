@@ -94,6 +94,8 @@ class Calls(Objects):
             self.functions_read.add(name)
             return self.call_function(name, node, piped)
         if not is_cmdlet:
+            if spelled.strip().lower() in self.aliases:  # an alias that this script made for a program
+                return self.program(node, name, name, piped)
             return self.program(node, name_value, spelled, piped)
         bound = self.bind(name, node)
         if bound.strange and spelled.lower() in self.knowledge.commands.also_programs:

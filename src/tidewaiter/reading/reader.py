@@ -13,7 +13,7 @@ from tidewaiter.reading.recall import program_name
 from tidewaiter.schema.action import Action, Reading
 
 _POWERSHELL_START = re.compile(
-    r"^\s*(?:[\[($&.]\s*[\w\[($'\"{]|\$|@[{('\"]|[a-z]+-[a-z]+\b|(?:iwr|irm|iex|gc|saps|sal|nal|foreach|function|param|try|if\s*\(|while\s*\()(?:\b|\())",
+    r"^\s*(?:[\w-]*`\w|[\[($&.]\s*[\w\[($'\"{]|\$|@[{('\"]|[a-z]+-[a-z]+\b|(?:iwr|irm|iex|gc|saps|sal|nal|foreach|function|param|try|if\s*\(|while\s*\()(?:\b|\())",
     re.I,
 )
 _EXECUTABLE_START = re.compile(
