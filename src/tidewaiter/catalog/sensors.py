@@ -71,14 +71,14 @@ class Setting(_Table, frozen=True):
 class Sensors(_Table, frozen=True):
     """Everything of knowledge/sensors.toml."""
 
-    platforms: Mapping[str, tuple[str, ...]]
+    platforms: Mapping[str, str]
     stage: tuple[Stage, ...]
     utilities: tuple[UtilityGroup, ...]
     setting: tuple[Setting, ...]
 
     def platform_of(self, log_source: str) -> str:
         """The platform of a log source; "any" where it says nothing of one."""
-        return next((name for name, sources in self.platforms.items() if log_source in sources), "any")
+        return next((name for name, prefix in self.platforms.items() if log_source.startswith(prefix)), "any")
 
     def names(self, group: UtilityGroup, platform: str, catalog: Catalog) -> list[str]:
         """The utilities of a group that a platform has."""

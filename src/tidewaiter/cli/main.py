@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "list": "List the transfers that a store holds.",
     "verdict": "Say what a transfer in a store turned out to be.",
     "baseline": "Learn what is usual here, and show it.",
+    "doctor": "Say what the logs cannot show, and which setting would.",
     "policy": "Try out a policy: what its entries would silence and raise.",
     "explain": "Say what a command line or script brings in.",
 }

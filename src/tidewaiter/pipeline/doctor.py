@@ -300,7 +300,7 @@ def _advice(hosts: list[tuple[HostView, Seen]], network: Seen, known: Sensors) -
             told = [what for kind in by_id[name].kinds for what in wanted.get(kind, ())]
             shows.setdefault(name, {}).update(dict.fromkeys(told))
     wanted = _wanted(network.kinds, "network", known)
-    for stage in {"connected", "carried"} if hosts or network.markers else set():
+    for stage in ("connected", "carried") if hosts or network.markers else ():
         for one in _missing(network, "network", {kind: names for kind, names in wanted.items() if stage in names}, known):
             if network.markers or one.id in ("zeek-files", "suricata-files"):
                 shows.setdefault(one.id, {})[stage] = None
