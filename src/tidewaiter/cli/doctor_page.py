@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -175,8 +176,8 @@ def _settings(diagnosis: Diagnosis) -> RenderableType:
         parts.append(
             Text(f"  {advice.sensor}: {advice.title}", style="bold").append(f" ({advice.platform}{hosts})", style="dim")
         )
-        parts.append(Text(f"    shows {', '.join(advice.shows)}"))
-        parts.append(Text(f"    {advice.how}", style="dim"))
+        parts.append(Padding(Text(f"shows {', '.join(advice.shows)}"), (0, 0, 0, 4)))
+        parts.append(Padding(Text(advice.how, style="dim"), (0, 0, 0, 4)))
     return Group(*parts)
 
 

@@ -173,7 +173,7 @@ def diagnose(
     unread = list(unreadable)
     analytics, components = _coverage(hosts, network)
     return Diagnosis(
-        inputs=dict(Counter(account.recognised_as or "unknown" for account in accounts).most_common()),
+        inputs=_counted(account.recognised_as or "unknown" for account in accounts),
         unread=len(unread),
         unread_named=[f"{one.log_file}: {one.problem}" for one in unread[:NAMED]],
         network=network.logs(),
@@ -187,6 +187,11 @@ def diagnose(
         analytics=analytics,
         components=components,
     )
+
+
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    """The most frequent first; the order of reading has no say."""
+    return dict(sorted(Counter(names).items(), key=lambda pair: (-pair[1], pair[0])))
 
 
 # ---------------------------------------------------------------------- one host
@@ -229,7 +234,7 @@ def _groups(kinds: set[str], platform: str, known: Sensors) -> Iterator[GroupVie
     for group in known.utilities:
         if platform in group.platforms:
             members = known.names(group, platform, catalog)
-            shown = [spelled[name] for name in members[:NAMED]]
+            shown = sorted((spelled[name] for name in members), key=lambda name: ":" in name)[:NAMED]
             state = group.by(kinds)
             yield GroupView(id=group.id, says=group.says, state=state, utilities=len(members), names=shown)
 
@@ -299,11 +304,8 @@ def _advice(hosts: list[tuple[HostView, Seen]], network: Seen, known: Sensors) -
             count[name] += 1
             told = [what for kind in by_id[name].kinds for what in wanted.get(kind, ())]
             shows.setdefault(name, {}).update(dict.fromkeys(told))
-    wanted = _wanted(network.kinds, "network", known)
-    for stage in ("connected", "carried") if hosts or network.markers else ():
-        for one in _missing(network, "network", {kind: names for kind, names in wanted.items() if stage in names}, known):
-            if network.markers or one.id in ("zeek-files", "suricata-files"):
-                shows.setdefault(one.id, {})[stage] = None
+    for one, what in _network_advice(network, known):
+        shows.setdefault(one.id, {}).update(dict.fromkeys(what))
     order = sorted(shows, key=lambda name: (-len(shows[name]), -count[name], name))
     return [
         Advice(
@@ -317,6 +319,22 @@ def _advice(hosts: list[tuple[HostView, Seen]], network: Seen, known: Sensors) -
         )
         for name in order
     ]
+
+
+def _network_advice(network: Seen, known: Sensors) -> Iterator[tuple[Setting, list[str]]]:
+    """Settings of the network's sensors: of those that are there, or of all where none that is there could show it."""
+    carried = next(stage for stage in known.stage if stage.name == "carried")
+    wanted: dict[str, str] = (
+        {} if carried.by(network.kinds) == "visible" else dict.fromkeys(_useful(carried, network.kinds), "carried")
+    )
+    wanted |= {} if "flow" in network.kinds else {"flow": "Network Traffic Flow"}
+    present = {marker.split(":", 1)[0] for marker in network.markers}
+    for kind, what in sorted(wanted.items()):
+        able = [one for one in known.setting if one.platform == "network" and kind in one.kinds]
+        here = [one for one in able if present & {marker.split(":", 1)[0] for marker in one.gives}]
+        for one in here or able:
+            if not any(map(network.holds, one.gives)):
+                yield one, [what]
 
 
 # ------------------------------------------------------------------------ ATT&CK

@@ -105,7 +105,13 @@ def test_all_of_sysmon_leaves_the_wire(tmp_path: Path) -> None:
     told = doctor(tmp_path, sysmon_json=windows.text())
 
     assert strip(told.hosts[0]) == "++-++++"
-    assert [(one.id, one.shows) for one in told.settings if one.platform == "network"] == [("zeek-files", ["carried"])]
+    assert {one.id: one.shows for one in told.settings if one.platform == "network"} == {
+        "flows": ["Network Traffic Flow"],
+        "http-log": ["carried"],
+        "smb-log": ["carried"],
+        "suricata-files": ["carried"],
+        "zeek-files": ["carried"],
+    }
     assert [(one.id, one.state) for one in told.analytics] == [
         ("AN0165", "covered"),
         ("AN0166", "no_logs"),
