@@ -7,7 +7,17 @@ import sys
 
 import pytest
 
-HEAVY = {"polars", "evtx", "tree_sitter", "tree_sitter_bash", "tree_sitter_powershell", "py7zr", "hyperscan", "rich", "sqlalchemy"}
+HEAVY = {
+    "polars",
+    "evtx",
+    "tree_sitter",
+    "tree_sitter_bash",
+    "tree_sitter_powershell",
+    "py7zr",
+    "hyperscan",
+    "rich",
+    "sqlalchemy",
+}
 PROBE = """
 import sys
 from tidewaiter.cli.main import run

@@ -78,7 +78,10 @@ class Database:
     def writing(self) -> Iterator[sa.Connection]:
         """A transaction as the only writer; all of it is kept, or nothing where the block raises."""
         with self._told(), self.engine.connect() as connection:
-            connection = connection.execution_options(**{_WRITES: True})
+            options: dict[str, Any] = {_WRITES: True}
+            if not self.is_sqlite:  # what is read must be of after the wait for the lock, which is a statement itself
+                options["isolation_level"] = "READ COMMITTED"
+            connection = connection.execution_options(**options)
             with connection.begin():
                 if not self.is_sqlite:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))

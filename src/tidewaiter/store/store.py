@@ -158,9 +158,9 @@ class Store:
         """The transfers in time order with their latest verdict, read a few at a time from one state of the store."""
         with self.database.reading() as connection:
             query = _ordered(_filtered(_with_verdict(), filters or Filters()))
-            streamed = connection.execution_options(yield_per=200)
-            for row in streamed.execute(query):
-                yield _transfer(row)
+            with connection.execution_options(yield_per=200).execute(query) as rows:
+                for row in rows:
+                    yield _transfer(row)
 
     def count(self) -> int:
         """How many transfers there are."""
@@ -219,9 +219,10 @@ class Store:
         """Every input that was scanned into the store, by name."""
         query = sa.select(tables.log_input).order_by(tables.log_input.c.log_file, tables.log_input.c.key)
         with self.database.reading() as connection:
-            for row in connection.execution_options(yield_per=200).execute(query):
-                accounts = msgspec.json.decode(row.accounts, type=list[Account])
-                yield LogInput(log_file=row.log_file, size=row.size, digest=row.digest, state=row.state, accounts=accounts)
+            with connection.execution_options(yield_per=200).execute(query) as rows:
+                for row in rows:
+                    told = msgspec.json.decode(row.accounts, type=list[Account])
+                    yield LogInput(log_file=row.log_file, size=row.size, digest=row.digest, state=row.state, accounts=told)
 
 
 def _settled(kept: Transfer, told: Transfer) -> Transfer:
@@ -262,7 +263,7 @@ def _columns(transfer: Transfer) -> dict[str, Any]:
         "time": parse_time(transfer.time) if transfer.time else None,
         "severity": SEVERITIES.index(transfer.severity),
         "score": transfer.score,
-        "utility": clean_text(transfer.utility),
+        "utility": (clean_text(transfer.utility) or "").lower() or None,
         "stages": sum(record.state == "seen" for record in transfer.stages.values()),
         "record": _json(transfer),
     }

@@ -35,6 +35,7 @@ class Found:
         self.unreadable: list[Any] = []
         self.counts = {"low": 2}
         self.policy = Policy()
+        self.keeping = None
         self.closed = False
 
     def __enter__(self) -> Found:
@@ -59,7 +60,9 @@ class Engine:
         stand_in.scan = self.scan  # type: ignore[attr-defined]  # a module made by hand has no declared names
         monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
 
-    def scan(self, paths: Sequence[str], *, options: ScanOptions, progress: Callable[[ProgressUpdate], None]) -> Found:
+    def scan(
+        self, paths: Sequence[str], *, options: ScanOptions, progress: Callable[[ProgressUpdate], None], store: None = None
+    ) -> Found:
         self.paths, self.options = paths, options
         progress(ProgressUpdate(1, 2, "a\x1b"))
         if self.error is not None:
