@@ -25,7 +25,7 @@ _NAME_THEN = r"(?:[^a-z_\x00-]|-[0-9])"
 """The same where more must follow in the same text."""
 _BEHIND = r"[^\x00]*"
 """Anything up to the end of the text: texts are joined by zero bytes."""
-_HIDDEN = r"[$%!`^'\\@+]"
+_HIDDEN = r"(?:[$%!`^'@+]|[a-z]\\[a-z]{1,8}\s)"
 _OF_INTEREST = frozenset({"ingress", "lateral", "upload", "verify_hash", "portproxy"})
 _SHOWN = frozenset({"url", "net", "unc", "inner", "download", "mounted"})
 """Filters that let only words through in which the signs of an address stand."""
