@@ -81,7 +81,7 @@ def kind_of(text: str) -> str | None:
         return "hash"
     if re.match(r"(?i)[a-z][a-z0-9+.-]*://\S", text):
         return "url"
-    if network(text) is not None:
+    if (text[:1].isdigit() or ":" in text) and network(text) is not None:
         return "address"
     return "domain" if is_domain(text) else None
 
