@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import resources
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidewaiter.catalog import utilities
+from tidewaiter.catalog import signs, utilities
 from tidewaiter.reading import sieve, sieve_patterns
 from tidewaiter.reading.sieve import ENGINES, TextSieve
 
@@ -71,7 +72,7 @@ def test_few_texts_pass_unseen_and_many_are_sieved() -> None:
     one = TextSieve()
 
     assert one.candidates(HARMLESS) == [True] * len(HARMLESS)
-    one.candidates([f"svchost.exe -k netsvcs {number}" for number in range(sieve.FEW)])
+    one.candidates([f"svchost.exe -k {'n' * number}" for number in range(sieve.FEW)])
     assert one.candidates(["date +%F", "curl example.org/a"]) == [False, True]
 
 
@@ -85,6 +86,22 @@ def test_what_was_seen_before_is_answered_alike() -> None:
     one = TextSieve(ENGINES_HERE[0])
     texts = [*POSITIVE[:20], *HARMLESS]
     assert one.candidates(texts) == one.candidates(texts) == [True] * 20 + [False] * len(HARMLESS)
+
+
+def test_lines_that_differ_in_numbers_are_one() -> None:
+    one = TextSieve(ENGINES_HERE[0])
+    assert one.candidates([f"worker --shard {number}" for number in range(1_000, 9_999)]) == [False] * 8_999
+    assert len(one._decided) == 1
+    assert one.candidates(["sha256sum /tmp/k", "echo Y3VybA|base64 -d", "gpg2 --verify a b"]) == [True] * 3
+
+
+def test_signs_spell_no_digit_but_nought() -> None:
+    """Every digit of a text is read as 0, so that a pattern with any other digit would never match."""
+    for sign in signs.load():
+        for pattern in sign.patterns:
+            literal = re.sub(r"\\x00|\{[\d,]+\}|\[(?:\\.|[^\]\\])+\]", "", pattern)
+            assert not re.search("[1-9A-Z]", literal.replace("\\D", "")), pattern
+            assert all("0" in found for found in re.findall(r"\[[^\]]*[0-9]-[0-9][^\]]*\]", pattern)), pattern
 
 
 def test_without_hyperscan_and_polars(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,9 @@
 """Which texts could hold a transfer: a superset of what the reader understands, at a fraction of a microsecond a text.
 
-The texts of a batch are joined by zero bytes and scanned once for all patterns of `sieve_patterns`; a match belongs to the text
-in which it ends. Texts with a mark of hiding are scanned once more for the signs of it. Hyperscan does it where it is
-installed, else Rust's regular expressions in Polars, else Python's own: all three give the same answer.
+Texts are taken in lower case with 0 for every digit, so that lines which differ in numbers only are one, and remembered.
+Those that are new are joined by zero bytes and scanned once for all patterns of `sieve_patterns`; a match belongs to the text
+in which it ends. Where a mark of hiding stands, they are scanned once more for the signs of it. Hyperscan does it where it
+is installed, else Rust's regular expressions in Polars, else Python's own: all three give the same answer.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 from tidewaiter.reading import sieve_patterns
 
-Engine = Callable[[Sequence[str]], list[bool]]
+Engine = Callable[[Sequence[bytes]], list[bool]]
+"""Which of several texts, all different, could hold something."""
 JOINED = 4_000_000
 """Characters that are joined at most; a longer text is scanned alone, up to its first match."""
 FEW = 400
@@ -34,6 +36,7 @@ _LOOK_ALIKES = str.maketrans(
      "\u201e": '"', "\u2010": "-", "\u2011": "-", "\u2012": "-", "\u2013": "-", "\u2014": "-", "\u2015": "-"}
 )  # fmt: skip
 """Characters that the reader takes for others: the Kelvin sign in lower case, and PowerShell's quotes and dashes."""
+_ALIKE = bytes(ord("0") if byte in b"0123456789" else ord(chr(byte).lower()) if byte < 128 else byte for byte in range(256))
 
 
 class TextSieve:
@@ -43,18 +46,28 @@ class TextSieve:
         """`engine` is hyperscan, polars or re; None takes what pays for the number of texts so far. Raises ImportError."""
         self._engine = ENGINES[engine]() if engine else None
         self._seen = 0
-        self._decided: dict[str, bool] = {}
+        self._decided: dict[bytes, bool] = {}
 
     def candidates(self, texts: Sequence[str]) -> list[bool]:
         """Whether each text could hold something to read, in order. Raises nothing on any text."""
+        if len(self._decided) > REMEMBERED:
+            self._decided.clear()
+        if not texts:
+            return []
+        joined = "\0".join(texts)
+        if len(joined) <= JOINED:
+            return self._answers(_plain(joined, texts))
+        del joined
+        return [answer for batch in _batches(texts) for answer in self._answers(_plain("\0".join(batch), batch))]
+
+    def _answers(self, plain: list[bytes]) -> list[bool]:
         decided = self._decided
-        if len(decided) > REMEMBERED:
-            decided.clear()
-        new = dict.fromkeys([text for text in texts if text not in decided])
-        if new:
-            for batch in _batches(list(new)):
-                decided.update(zip(batch, self._chosen(len(batch))(batch), strict=True))
-        answers = [decided[text] for text in texts]
+        known = list(map(decided.get, plain))
+        if None not in known:
+            return known  # type: ignore[return-value]  # no answer is None
+        new = list(dict.fromkeys([text for text, answer in zip(plain, known, strict=True) if answer is None]))
+        decided.update(zip(new, self._chosen(len(new))(new), strict=True))
+        answers = [decided[text] for text in plain]
         for text in new:
             if len(text) >= _SHORT:
                 del decided[text]
@@ -70,15 +83,12 @@ class TextSieve:
         return _first_of("polars", "hyperscan", "re") if self._seen <= MANY else _first_of("hyperscan", "polars", "re")
 
 
-def _pass(texts: Sequence[str]) -> list[bool]:
+def _pass(texts: Sequence[bytes]) -> list[bool]:
     return [True] * len(texts)
 
 
 def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     """The texts in runs that can be joined."""
-    if sum(map(len, texts)) <= JOINED:
-        yield texts
-        return
     waiting: list[str] = []
     size = 0
     for text in texts:
@@ -90,21 +100,13 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
     yield waiting
 
 
-def _plain(text: str) -> str:
-    """The text in ASCII, one character for each of it."""
-    return text if text.isascii() else text.translate(_LOOK_ALIKES).encode("ascii", "replace").decode("ascii")
-
-
-def _enclosed(text: str) -> str:
-    return f"\0{_plain(text.replace(chr(0), ' '))}\0"
-
-
-def _joined(texts: Sequence[str]) -> bytes:
-    """Each text between zero bytes; a zero byte inside a text becomes a space."""
-    joined = "\0".join(texts)
+def _plain(joined: str, texts: Sequence[str]) -> list[bytes]:
+    """The texts in ASCII and lower case, one byte a character, with 0 for every digit and a space for a zero byte."""
     if joined.count("\0") != len(texts) - 1:
         joined = "\0".join([text.replace("\0", " ") for text in texts])
-    return f"\0{_plain(joined)}\0".encode("ascii")
+    if not joined.isascii():
+        joined = joined.translate(_LOOK_ALIKES)
+    return joined.encode("ascii", "replace").translate(_ALIKE).split(b"\0")
 
 
 @functools.cache
@@ -128,13 +130,13 @@ class _Database:
         self._database.compile(
             expressions=expressions,
             ids=[number for number, patterns in enumerate(groups) for _ in patterns],
-            flags=[hyperscan.HS_FLAG_CASELESS | hyperscan.HS_FLAG_DOTALL] * len(expressions),
+            flags=[hyperscan.HS_FLAG_DOTALL] * len(expressions),
         )
         self._new_scratch: Any = hyperscan.Scratch
         self._halted: type[Exception] = hyperscan.ScanTerminated
         self._own = threading.local()
 
-    def rows(self, texts: Sequence[str]) -> tuple[set[int], set[int]]:
+    def rows(self, texts: Sequence[bytes]) -> tuple[set[int], set[int]]:
         """The places of the texts in which a pattern of the first and of the second group is found."""
         first: list[int] = []
         second: list[int] = []
@@ -151,7 +153,7 @@ class _Database:
         scratch: Any = getattr(self._own, "scratch", None)
         if scratch is None:
             scratch = self._own.scratch = self._new_scratch(self._database)
-        joined = _joined(texts)
+        joined = b"\0" + b"\0".join(texts) + b"\0"
         try:
             self._database.scan(joined, match_event_handler=note, scratch=scratch)
         except self._halted:
@@ -178,7 +180,7 @@ def _hyperscan() -> Engine:
     marks = patterns.hints[-1] + r"[^\x00]*\x00"  # told once a text
     first, second = _Database(patterns.always, [*patterns.hints[:-1], marks]), _Database(patterns.asked)
 
-    def candidates(texts: Sequence[str]) -> list[bool]:
+    def candidates(texts: Sequence[bytes]) -> list[bool]:
         found, hinted = first.rows(texts)
         asked = sorted(hinted - found)
         answers = [False] * len(texts)
@@ -202,8 +204,8 @@ def _polars() -> Engine:
     hints = _rust(patterns.hints)
     asked = [_rust(patterns.asked[place : place + _APART]) for place in range(0, len(patterns.asked), _APART)]
 
-    def candidates(texts: Sequence[str]) -> list[bool]:
-        column = polars.Series([_enclosed(text) for text in texts], dtype=polars.String)
+    def candidates(texts: Sequence[bytes]) -> list[bool]:
+        column = polars.Series([f"\0{text.decode()}\0" for text in texts], dtype=polars.String)
         found = column.str.contains(always[0])
         for expression in always[1:]:
             found |= column.str.contains(expression)
@@ -220,11 +222,11 @@ def _polars() -> Engine:
 
 
 def _one(patterns: Sequence[str]) -> str:
-    return "(?is)" + "|".join(f"(?:{pattern})" for pattern in patterns)
+    return "(?s)" + "|".join(f"(?:{pattern})" for pattern in patterns)
 
 
 _PIECE = re.compile(r"\\.|\[\^(?P<none>(?:\\.|[^\]\\])+)\]|\[(?P<some>(?:\\.|[^\]\\])+)\]", re.S)
-_ASCII = {r"\w": "0-9A-Za-z_", r"\s": r"\t-\r ", r"\d": "0-9"}
+_ASCII = {r"\w": "0-9a-z_", r"\s": r"\t-\r ", r"\d": "0-9"}
 
 
 def _rust(patterns: Sequence[str]) -> str:
@@ -251,7 +253,7 @@ def _plain_re() -> Engine:
     def could(text: str) -> bool:
         return always(text) is not None or (hints(text) is not None and asked(text) is not None)
 
-    return lambda texts: [could(_enclosed(text)) for text in texts]
+    return lambda texts: [could(f"\0{text.decode()}\0") for text in texts]
 
 
 ENGINES: dict[str, Callable[[], Engine]] = {"hyperscan": _hyperscan, "polars": _polars, "re": _plain_re}

@@ -40,7 +40,8 @@ _CARRYING_CALLS = frozenset({"fetch", "request", "connect", "client", "upload", 
 
 
 class Patterns(NamedTuple):
-    """What the sieve looks for, without regard to case, in syntax that Hyperscan, Rust's regex and Python's re share.
+    """What the sieve looks for in texts in lower case with 0 for every digit, in syntax that Hyperscan, Rust's regex and
+    Python's re share.
 
     A text that matches one of `always` is a candidate. One that matches one of `hints` is one where it matches `asked` too.
     """
@@ -72,16 +73,21 @@ def load() -> Patterns:
     return Patterns(*(tuple(dict.fromkeys(patterns)) for patterns in (always, hints, asked)))
 
 
+def _spelled(words: Iterable[str]) -> list[str]:
+    """The words as patterns for texts in which every digit is 0."""
+    return sorted({re.escape(re.sub(r"[0-9]", "0", word.lower())) for word in words})
+
+
 def _any(words: Iterable[str]) -> str:
-    return "(?:" + "|".join(re.escape(word) for word in sorted(words)) + ")"
+    return "(?:" + "|".join(_spelled(words)) + ")"
 
 
 def _by_name(names: Iterable[str]) -> list[str]:
     """The names as whole words. Two letters alone are found everywhere: what stands in front is spelled out with them."""
-    short = sorted(name for name in names if len(name) < 3)
-    long = sorted(name for name in names if len(name) > 2)
-    found = [START + re.escape(name) + _NAME_END for name in long]
-    return found + [f"(?:{'|'.join(lead + name for lead in _LEADS)}){_NAME_END}" for name in short]
+    long = _spelled(name for name in names if len(name) > 2)
+    short = _spelled(name for name in names if len(name) < 3)
+    leading = [f"(?:{'|'.join(lead + name for lead in _LEADS)})" for name in short]
+    return [*(START + name + _NAME_END for name in long), *(start + _NAME_END for start in leading)]
 
 
 def _named(names: Iterable[str], words: Iterable[str]) -> str:
