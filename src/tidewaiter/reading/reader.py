@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from tidewaiter.catalog import utilities
+from tidewaiter.catalog import powershell, utilities
 from tidewaiter.reading import languages
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.follow import Follower
@@ -88,7 +88,15 @@ def shell_of(command: str, platform: str) -> str:
     first = re.split(r"[\s;|(]", command.lstrip(), maxsplit=1)[0].lower()
     if first in _PROGRAM_WITH_DASH:
         return "cmd"
-    return "powershell" if _POWERSHELL_START.match(command) else "cmd"
+    if _POWERSHELL_START.match(command) or _is_alias(first):
+        return "powershell"
+    return "cmd"
+
+
+def _is_alias(name: str) -> bool:
+    """Whether a name means something to PowerShell only: the alias of a cmdlet that carries, and no program."""
+    known = utilities.load().by_name
+    return name not in known and powershell.load().aliases.get(name, "") in known
 
 
 def _network_shell(command: str) -> str:
