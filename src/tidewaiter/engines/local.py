@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import secrets
 import sys
 import tempfile
 import time
@@ -79,7 +80,7 @@ class _Worker:
     """One worker process with its pipe and the item it is at."""
 
     def __init__(self, context: Any, work_dir: Path, number: int, half_life: float, *, survey: bool) -> None:
-        name = f"{os.getpid()}-{number}"  # the work folder may hold what another process read
+        name = f"{secrets.token_hex(8)}-{number}"  # the work folder may hold what an earlier scan read
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, str(work_dir), name, half_life, survey), daemon=True)
         with _without_main():
