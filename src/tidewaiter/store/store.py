@@ -218,11 +218,10 @@ class Store:
     def inputs(self) -> Iterator[LogInput]:
         """Every input that was scanned into the store, by name."""
         query = sa.select(tables.log_input).order_by(tables.log_input.c.log_file, tables.log_input.c.key)
-        with self.database.reading() as connection:
-            with connection.execution_options(yield_per=200).execute(query) as rows:
-                for row in rows:
-                    told = msgspec.json.decode(row.accounts, type=list[Account])
-                    yield LogInput(log_file=row.log_file, size=row.size, digest=row.digest, state=row.state, accounts=told)
+        with self.database.reading() as connection, connection.execution_options(yield_per=200).execute(query) as rows:
+            for row in rows:
+                told = msgspec.json.decode(row.accounts, type=list[Account])
+                yield LogInput(log_file=row.log_file, size=row.size, digest=row.digest, state=row.state, accounts=told)
 
 
 def _settled(kept: Transfer, told: Transfer) -> Transfer:
