@@ -66,7 +66,7 @@ class Analytic:
         if kind not in self._roles.executable_types | self._roles.script_types | self._roles.archive_types:
             return
         path = (event.file_path or "").replace("\\", "/").lower()
-        if roles.any_part(path, _SYSTEM_OWN):
+        if roles.any_part(path, self._roles.system_files):
             return
         action = Action(kind=ActionKind.LATERAL, utility="smb", form="written_by_system", dest=event.file_path, confidence=70)
         yield Finding(
@@ -86,14 +86,6 @@ class Analytic:
             return  # clients too: their command line says more
         action = Action(kind=ActionKind.LATERAL, utility=program, form="received", dest=event.file_path, confidence=75)
         yield Finding(analytic="file_from_network", stage="landed", action=action, reasons=("remote_writer",), note=program)
-
-
-_SYSTEM_OWN = (
-    "/windows/winsxs/", "/windows/softwaredistribution/", "/windows/servicing/", "/pagefile",
-    "/windows/system32/config/", "/system volume information/",
-    "/windows/system32/driverstore/", "/windows/system32/drivers/", "/$extend/",
-    "/windows/assembly/", "/windows/temp/hsperf", "/windows/system32/logfiles/",
-)  # fmt: skip
 
 
 def _is_system(event: Event) -> bool:

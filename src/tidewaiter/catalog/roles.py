@@ -29,6 +29,7 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     unusual: frozenset[str]
     package_tools: frozenset[str]
     own_files: tuple[str, ...]
+    system_files: tuple[str, ...]
     open_folders: tuple[str, ...]
     startup_folders: tuple[str, ...]
     web_roots: tuple[str, ...]

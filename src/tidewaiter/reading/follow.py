@@ -41,11 +41,11 @@ class Follower:
     # ------------------------------------------------------------------ texts
     def read_process(self, command_line: str) -> None:
         """One process as CreateProcess starts it."""
-        self._finish(self._script(languages.windows_process(command_line), []))
+        self._script(languages.windows_process(command_line), [])
 
     def read_argv(self, words: Sequence[str]) -> None:
         """One process with its exact arguments."""
-        self._finish(self._script(languages.argument_vector(words), []))
+        self._script(languages.argument_vector(words), [])
 
     def read_text(self, text: str, language: str, incoming: Sequence[Fetch] = (), name: str | None = None) -> list[Fetch]:
         """A script of any language, read by the program `name`; returns what it leaves on its standard output.
@@ -85,9 +85,6 @@ class Follower:
     def conclude(self) -> list[Action]:
         """All actions, direct ones and those that followed content amounts to, duplicates merged."""
         return list(dict.fromkeys([*self.actions, *(conclude(fetch) for fetch in self.fetches)]))
-
-    def _finish(self, left: list[Fetch]) -> None:
-        del left  # what is still open stays open: `conclude` calls it an API call or a cradle
 
     def _crontab(self, text: str, *, user: bool = False) -> list[Fetch]:
         """Lines of a table of timed commands; those of the system name a user before the command."""

@@ -56,7 +56,7 @@ def same_path(spelled: str | None, seen: str | None, cwd: str | None = None) -> 
     if stripped != left:
         return right.endswith("/" + stripped)
     if "/" not in left:
-        return True  # a bare name: the folder was the working directory, which few logs tell
+        return cwd is None  # a bare name lands in the working directory: any folder will do only where no log tells it
     return not re.match(r"^(?:[a-z]:|/)", left) and right.endswith("/" + left.lstrip("./"))
 
 
@@ -65,13 +65,13 @@ def folder_seen(spelled: str, seen: str | None, cwd: str | None) -> str | None:
     if not seen:
         return None
     left, right = path_key(resolve(spelled, cwd)), path_key(seen)
-    tail = _VARIABLE.sub("", left).strip("/")
-    if not tail or (tail == left and not re.match(r"^[a-z]:", tail)):
-        tail = tail if not left.startswith("/") else ""
+    if len(seen) != len(right):
+        return spelled if right.startswith(left + "/") else None  # places in the key are not places in the path
     if right.startswith(left + "/"):
-        return seen[: len(seen) - len(right) + len(left)] if len(seen) == len(right) else spelled
-    position = right.find(f"/{tail}/") if tail and left != f"/{tail}" else -1
-    return seen[: position + len(tail) + 1] if position >= 0 and len(seen) == len(right) else None
+        return seen[: len(left)]
+    tail = _VARIABLE.sub("", left).strip("/")  # behind %TEMP% or ~, or relative to a folder that no log names
+    position = right.find(f"/{tail}/") if tail and not left.startswith("/") else -1
+    return seen[: position + len(tail) + 1] if position >= 0 else None
 
 
 def url_keys(urls: tuple[str, ...] | list[str]) -> frozenset[str]:
