@@ -120,6 +120,7 @@ class Processes:
             fresh.files, fresh.connections = known.files, known.connections  # its acts were logged before its start
         elif known is not None and event.process_key is None:
             fresh.previous = known
+            known.previous = None  # one program back is enough, and a pid that is used again and again must not hold all
         self._keep(fresh)
         self._recent.append(fresh)
         return fresh
