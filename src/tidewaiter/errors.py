@@ -70,3 +70,7 @@ class MissingProgramError(TidewaiterError):
 
 class StoreError(TidewaiterError):
     """The store cannot be opened, read or written."""
+
+
+class StateError(TidewaiterError):
+    """What a live engine kept of its state cannot be read."""
