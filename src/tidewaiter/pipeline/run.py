@@ -20,7 +20,7 @@ from tidewaiter.correlation.wire_roles import Roles
 from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
-from tidewaiter.pipeline.inputs import InputLimits, Opened, Unreadable, WorkItem
+from tidewaiter.pipeline.inputs import InputLimits, Opened, Recognised, Unreadable, WorkItem
 from tidewaiter.pipeline.joining import joined_on_disk
 from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
@@ -91,7 +91,7 @@ class ItemReader:
         return result
 
     def _read_input(self, opened: Opened, result: ItemResult) -> None:
-        recognised = inputs.recognise(opened)
+        recognised = self._recognise(opened)
         if recognised is None:
             problem = "no log source knows this content"
             result.unreadable.append(Unreadable(log_file=opened.log_file, place="file", problem=problem, kind="unrecognised"))
@@ -110,6 +110,9 @@ class ItemReader:
             account.damage_at(error.place, error.problem)
         except Exception as error:  # noqa: BLE001 - a reader's bug costs one file: it is named, and the run goes on
             account.damage_at("reader", f"{type(error).__name__}: {error}")
+
+    def _recognise(self, opened: Opened) -> Recognised | None:
+        return inputs.recognise(opened)
 
     def _events(self, family: str, name: str, opened: Opened, account: Account) -> Iterator[list[Event]]:
         if family in ("evtx", "windows_json"):
