@@ -10,6 +10,7 @@ TidewaiterError
 │   ├── DamagedError        the content breaks off or contradicts itself
 │   └── LimitError          a bound (depth, count, size, ratio, time) was reached
 ├── StoreError              the store cannot be opened, read or written: says what to do
+├── SinkError               a sink could not be told of transfers: says whether trying again can help, and when
 └── MissingProgramError     an outside program is not installed: says how to install it
 """
 
@@ -74,3 +75,15 @@ class StoreError(TidewaiterError):
 
 class StateError(TidewaiterError):
     """What a live engine kept of its state cannot be read."""
+
+
+class SinkError(TidewaiterError):
+    """A sink could not be told. Its text shows no secret and is escaped for terminals by who prints it.
+
+    `retry`: whether the same may succeed later; otherwise the sink can never be told of (some of) the batch.
+    `after`: seconds that the receiver asked to wait before the next try, or None.
+    """
+
+    def __init__(self, problem: str, *, retry: bool, after: float | None = None) -> None:
+        super().__init__(problem)
+        self.retry, self.after = retry, after
