@@ -143,7 +143,7 @@ class _Reader:
         for name, told in rows:
             if name in _NODES:
                 kind = _NODES[name]
-                self.objects.append(kind.__new__(kind))
+                self.objects.append(object.__new__(kind))
             else:
                 self.objects.append(msgspec.convert(told, _LEAVES[name]))
         fresh: dict[str, Callable[[], dict[str, Any]]] = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,26 +31,39 @@ def joined_on_disk(cases: Iterable[Case], work_dir: Path, addresses: Mapping[str
             joins.add(case)
     partners = joins.partners()
     names = host_names(joins.addresses)
-    further = _Spread(joins, partners, names)
+    further = Spread(joins, partners, names)
     gone = {number for pairs in partners.values() for number, _ in pairs}
     with path.open("rb") as file:
         for number in range(len(places)):
             if number in gone:
                 continue
-            case = _read(file, places[number])
             wires = [(_read(file, places[other]), key) for other, key in partners.get(number, ())]
-            if wires:
-                merge(case, wires, names)
-            if case.transfer.device.hostname is None and case.transfer.device.ip in names:
-                case.transfer.device.hostname = names[case.transfer.device.ip or ""]
-            for other in further.others(number):
-                further.tell(case, number, other, _read(file, places[other]))
-            further.place(case, number)
-            yield case
+            case = _read(file, places[number])
+            yield completed(case, number, wires, further, names, lambda other: _read(file, places[other]))
     path.unlink()
 
 
-class _Spread:
+def completed(
+    case: Case,
+    number: int,
+    wires: list[tuple[Case, str]],
+    spread: Spread,
+    names: Mapping[str, str],
+    case_of: Callable[[int], Case],
+) -> Case:
+    """A case with what the wire showed of it and what the stage from host to host adds."""
+    if wires:
+        merge(case, wires, names)
+    device = case.transfer.device
+    if device.hostname is None and device.ip in names:
+        device.hostname = names[device.ip or ""]
+    for other in spread.others(number):
+        spread.tell(case, number, other, case_of(other))
+    spread.place(case, number)
+    return case
+
+
+class Spread:
     """What the stage from host to host adds to a case."""
 
     def __init__(self, joins: Joins, partners: Mapping[int, list[tuple[int, str]]], names: Mapping[str, str]) -> None:

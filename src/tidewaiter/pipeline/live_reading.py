@@ -238,4 +238,3 @@ class _PieceReader(ItemReader):
 
     def _spill(self, result: ItemResult) -> None:
         """Rows stay in memory: a piece is small."""
-

@@ -131,6 +131,10 @@ class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
         """Stable unique id of the event: the record it came from."""
         return f"{self.log_file}#{self.record}.{self.seq}"
 
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Event:
+        """Itself: once it is made, nothing changes an event."""
+        return self
+
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Event)

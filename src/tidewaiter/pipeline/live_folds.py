@@ -1,0 +1,271 @@
+"""The folds of a live engine: rows go in a few at a time, and what has changed among unfinished transfers comes out.
+
+The folds are those of a scan. What they have not given up yet is shown before its time: a host's draft by assembling it, a
+wire group by finishing a copy of it. Everything depends on the rows, their order and the rules alone, never on the clock, so
+that the same ticks give the same state again.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tidewaiter.baseline.flows import Sides
+from tidewaiter.correlation import freezing, wire_keys
+from tidewaiter.correlation.assemble import assemble
+from tidewaiter.correlation.draft import Draft
+from tidewaiter.correlation.host import HostFold, HostView
+from tidewaiter.correlation.wire import WireFold
+from tidewaiter.pipeline.live_facts import LiveFacts
+from tidewaiter.pipeline.rows import Row
+from tidewaiter.pipeline.run import WireCases, folder_of
+from tidewaiter.schema.case import Case
+
+SECOND = 1_000_000
+UNSETTLED = 3 * SECOND
+"""Commands on the wire whose content may still come are not shown for so long (log time)."""
+GROUPS_KEPT = 100_000
+"""Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
+_NOT_STATE = frozenset({"host", "view", "roles", "finals"})
+
+
+class Change(NamedTuple):
+    """A transfer that is new or changed; `case` is None where there is none after all."""
+
+    key: str
+    case: Case | None
+    final: bool
+
+
+class Rule(msgspec.Struct, frozen=True, array_like=True):
+    """Which of the rows that wait are taken: those up to a time (microseconds), and those that came up to a tick."""
+
+    before: int
+    arrived: int
+
+
+class LiveHostFold(HostFold):
+    """The fold over a host that remembers which drafts it gave up."""
+
+    def __init__(self, host: str, view: HostView) -> None:
+        super().__init__(host, view)
+        self.numbered = 0
+        self.finals: list[tuple[Draft, Case]] = []
+
+    def _release(self, before: int | None) -> list[Case]:
+        held = self.drafts
+        cases = super()._release(before)
+        self.finals += zip([draft for draft in held if draft.released], cases, strict=True)
+        return cases
+
+    def changes(self) -> Iterator[Change]:
+        """What was given up or changed since last asked."""
+        for draft in self.drafts:
+            if draft.number < 0:
+                draft.number, self.numbered = self.numbered, self.numbered + 1
+        for draft, case in self.finals:
+            if draft.number < 0:
+                draft.number, self.numbered = self.numbered, self.numbered + 1
+            yield Change(f"{self.host}#{draft.number:09}", case, True)
+        self.finals = []
+        for draft in self.drafts:
+            if draft.touched:
+                draft.touched = False
+                yield Change(f"{self.host}#{draft.number:09}", assemble(draft, self.view.kinds, self.view.name), False)
+
+
+class _Shown(msgspec.Struct):
+    """What was last shown of a wire group."""
+
+    keys: set[str] = set()
+    cost: float = 0.0
+    at: float = 0.0
+
+
+class LiveFolds:
+    """All folds, the rows that wait for their turn, and what is known beside them."""
+
+    def __init__(self, facts: LiveFacts, internal: tuple[str, ...] = ()) -> None:
+        self.facts = facts
+        self.wire = WireCases(facts.usual, internal)
+        self.groups: dict[str, LiveHostFold | WireFold] = {}
+        self.pending: list[tuple[int, Row]] = []
+        self.latest = 0  # time of the latest row taken
+        self.evicted = 0
+        self._touched: dict[str, None] = {}
+        self._finals: list[Change] = []
+        self._shown: dict[str, _Shown] = {}
+        self.dirty: set[str] = set()  # changed since they were last kept
+
+    # --------------------------------------------------------------------- rows
+    def add(self, tick: int, rows: Iterable[Row]) -> None:
+        """Rows that came in with this tick wait for their turn."""
+        self.pending += ((tick, row) for row in rows)
+
+    def apply(self, rule: Rule) -> int:
+        """Take the rows that the rule lets through, in their order; returns how many."""
+        taken = [row for tick, row in self.pending if row.time <= rule.before or tick <= rule.arrived]
+        if not taken:
+            return 0
+        self.pending = [(tick, row) for tick, row in self.pending if row.time > rule.before and tick > rule.arrived]
+        for row in taken:
+            if row.host.startswith("file:"):
+                row.host = self.facts.owner(folder_of(row.event.log_file)) or row.host
+        taken.sort(key=lambda row: row.order)
+        start = 0
+        for place, row in enumerate(taken):
+            if row.host != taken[start].host:
+                self._step(taken[start].host, taken[start:place])
+                start = place
+        self._step(taken[start].host, taken[start:])
+        self.latest = max(self.latest, max(row.time for row in taken))
+        return len(taken)
+
+    def _step(self, group: str, rows: Sequence[Row]) -> None:
+        fold = self.groups.pop(group, None)
+        if fold is None:
+            fold = self._fold(group)
+        self.groups[group] = fold  # the last one is the one that spoke last
+        self.dirty.add(group)
+        self._touched[group] = None
+        for row in rows:
+            self._advance(fold, [row], row.time)
+
+    def _advance(self, fold: LiveHostFold | WireFold, rows: Sequence[Row], watermark: int) -> None:
+        events = [(row.event, row.findings) for row in rows]
+        if isinstance(fold, WireFold):
+            for case in self.wire.cases(fold.step(events, watermark)):
+                self._finals.append(Change(_wire_key(fold.host, case), case, True))
+        else:
+            fold.step(events, watermark)
+
+    def _fold(self, group: str) -> LiveHostFold | WireFold:
+        if group.startswith(wire_keys.PREFIX):
+            return WireFold(group, self.wire.view)
+        return LiveHostFold(group, self.facts.view(group))
+
+    def sweep(self, watermark: int) -> None:
+        """Let all folds give up what no event after `watermark` (log time) can change; end idle ones beyond the bound."""
+        for group in list(self.groups):
+            fold = self.groups[group]
+            before = len(self._finals)
+            self._advance(fold, (), watermark)
+            if (isinstance(fold, LiveHostFold) and fold.finals) or len(self._finals) > before:
+                self._touched[group] = None
+                self.dirty.add(group)
+        while len(self.groups) > GROUPS_KEPT:
+            self.evicted += 1
+            self._end(next(iter(self.groups)))
+
+    def _end(self, group: str) -> None:
+        fold = self.groups.pop(group)
+        if isinstance(fold, LiveHostFold):
+            fold.finish()
+            self._finals += fold.changes()
+        else:
+            self._finals += (Change(_wire_key(group, case), case, True) for case in self.wire.cases(fold.finish()))
+        self._touched[group] = None
+        self.dirty.add(group)
+
+    # ------------------------------------------------------------------ changes
+    def touch_all(self) -> None:
+        """Show every unfinished transfer anew: what is usual, or what the logs can show, is known better now."""
+        self.wire.view.sides = Sides(self.facts.usual)
+        for group, fold in self.groups.items():
+            self._touched[group] = None
+            if isinstance(fold, LiveHostFold):
+                for draft in fold.drafts:
+                    draft.touched = True
+
+    def changes(self, *, all_now: bool = False) -> Iterator[Change]:
+        """What changed since last asked. Wire groups that are costly to show wait for their turn unless `all_now`."""
+        finals, self._finals = self._finals, []
+        finished: dict[str, set[str]] = {}
+        for change in finals:
+            finished.setdefault(_group_of(change.key), set()).add(change.key)
+            yield change
+        later: dict[str, None] = {}
+        for group in self._touched:
+            fold = self.groups.get(group)
+            if isinstance(fold, WireFold):
+                shown = self._shown.setdefault(group, _Shown())
+                if not all_now and time.monotonic() - shown.at < 20 * shown.cost:
+                    later[group] = None
+                    shown.keys -= finished.get(group, set())
+                    continue
+                yield from self._preview(fold, shown, finished.get(group, set()))
+            elif fold is not None:
+                yield from fold.changes()
+            elif group in self._shown:
+                yield from (Change(key, None, True) for key in self._shown.pop(group).keys - finished.get(group, set()))
+        self._touched = later
+
+    def _preview(self, fold: WireFold, shown: _Shown, finished: set[str]) -> Iterator[Change]:
+        shown.at = time.monotonic()
+        cases = {}
+        for case in self.wire.cases(_copied(fold).finish()):
+            if case.transfer.stages["carried"].state == "seen" or self._settled(case):
+                cases[_wire_key(fold.host, case)] = case
+        for key in shown.keys - finished - cases.keys():
+            yield Change(key, None, True)
+        for key, case in cases.items():
+            if key not in finished:
+                yield Change(key, case, False)
+        shown.keys = set(cases) - finished
+        shown.cost = time.monotonic() - shown.at
+        if not shown.keys and _is_empty(fold):
+            del self._shown[fold.host], self.groups[fold.host]
+            self.dirty.add(fold.host)
+
+    def _settled(self, case: Case) -> bool:
+        from tidewaiter.schema.moments import parse_time
+
+        times = [parse_time(row.time) or 0 for row in case.transfer.evidence if row.time]
+        return max(times, default=0) + UNSETTLED <= self.latest
+
+    # -------------------------------------------------------------------- state
+    def state_of(self, group: str) -> bytes | None:
+        """The state of one fold as JSON; None where it has ended."""
+        fold = self.groups.get(group)
+        if fold is None:
+            return None
+        return freezing.frozen({name: value for name, value in vars(fold).items() if name not in _NOT_STATE})
+
+    def resume(self, group: str, data: bytes) -> None:
+        """Take up a fold where it was kept. Raises StateError."""
+        held = freezing.thawed(data)
+        fold = self._fold(group)
+        vars(fold).update(held)
+        self.groups[group] = fold
+
+    def resume_shown(self, keys: Iterable[str]) -> None:
+        """The unfinished transfers that were shown before: what is not shown again is taken back."""
+        for key in keys:
+            group = _group_of(key)
+            if group.startswith(wire_keys.PREFIX):
+                self._shown.setdefault(group, _Shown()).keys.add(key)
+                self._touched[group] = None
+
+
+def _wire_key(group: str, case: Case) -> str:
+    return f"{group}#{case.transfer.id}"
+
+
+def _group_of(key: str) -> str:
+    return key.rpartition("#")[0]
+
+
+def _copied(fold: WireFold) -> WireFold:
+    """The same fold once more, for finishing it without harm; events are shared, nothing changes them."""
+    twin = WireFold(fold.host, fold.view)
+    vars(twin).update(copy.deepcopy({name: value for name, value in vars(fold).items() if name not in _NOT_STATE}))
+    return twin
+
+
+def _is_empty(fold: WireFold) -> bool:
+    """Whether nothing waits in a fold."""
+    return not any(value for name, value in vars(fold).items() if name not in _NOT_STATE and isinstance(value, dict | list))
