@@ -38,19 +38,31 @@ class Evidence:
     def __init__(self, counters: Counters) -> None:
         self.half_life = counters.half_life
         self._evicted = counters.evicted
-        self._index: dict[str, dict[str, list[tuple[str, Cell]]]] = {}
+        self._index: dict[str, dict[str, dict[str, Cell]]] = {}
+        self._known: dict[tuple[str, str], Known | None] = {}  # facet and key -> what all hosts together show
         for facet, cells in counters.cells.items():
             by_key = self._index.setdefault(facet, {})
             for (key, host), cell in cells.items():
-                by_key.setdefault(key, []).append((host, cell))
+                by_key.setdefault(key, {})[host] = cell
 
     def known(self, facet: str, key: str, host: str) -> Known | None:
-        """What the evidence holds of a key."""
-        return known_of(iter(self._index.get(facet, {}).get(key, ())), host)
+        """What the evidence holds of a key. Adding up its hosts is done once: a key such as "any" has all of them."""
+        cells = self._index.get(facet, _NO_KEYS).get(key)
+        if cells is None:
+            return None
+        asked = (facet, key)
+        found = self._known.get(asked)
+        if found is None:
+            found = self._known[asked] = known_of(iter(cells.items()), "")
+        here = cells.get(host)
+        return found if found is None or found.here is here else found._replace(here=here)
 
     def complete(self, facet: str) -> bool:
         """Whether no counter of the facet was given up."""
         return not self._evicted.get(facet)
+
+
+_NO_KEYS: dict[str, dict[str, Cell]] = {}
 
 
 def days(known: Known | None) -> float:
