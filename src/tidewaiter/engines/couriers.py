@@ -79,7 +79,7 @@ class Courier:
         clock: Callable[[], float] = time.time,
         report: Callable[[str, dict[str, Any]], None] | None = None,
     ) -> None:
-        """`report` is told of `sink_down`, `sink_up`, `dead_letter` and `sink_fault` with their fields, in the courier's thread."""
+        """`report` is told of sink_down, sink_up, dead_letter and sink_fault with their fields, in the courier's thread."""
         self.outlet, self.outbox = outlet, outbox
         self._first_wait, self._longest_wait, self._idle = first_wait, longest_wait, idle
         self._clock, self._report = clock, report or _nobody
@@ -277,7 +277,7 @@ def _said(error: Exception) -> str:
     return f"unexpected {type(error).__name__}{where}"
 
 
-def _nobody(event: str, fields: dict[str, Any]) -> None:  # noqa: ARG001 - who reports to nobody
+def _nobody(event: str, fields: dict[str, Any]) -> None:
     """The report that nobody reads."""
 
 
