@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -16,10 +17,8 @@ from tidewaiter import sink
 from tidewaiter.errors import SinkError, UsageError
 from tidewaiter.sink import Delivery, Surroundings
 
-try:
+if sys.platform != "win32":  # Windows has no such locks; two writers are then the operator's mistake
     import fcntl
-except ImportError:  # Windows has no such locks; two writers are then the operator's mistake
-    fcntl = None  # type: ignore[assignment]  # absent, and asked for everywhere
 
 LONGEST_LINE = 67_108_864
 """Bytes at the end of the file within which a line must have begun for us to believe that it is one of ours."""
@@ -109,7 +108,7 @@ class Sink:
     def _open(self) -> None:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
         self._descriptor = os.open(self._path, flags, 0o640)
-        if fcntl is not None:
+        if sys.platform != "win32":
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -144,8 +143,8 @@ class Sink:
         for number in range(self._keep - 1, 0, -1):
             with contextlib.suppress(FileNotFoundError):
                 self._numbered(number).replace(self._numbered(number + 1))
-        if fcntl is None:
-            self.close()  # Windows renames no open file
+        if sys.platform == "win32":
+            self.close()  # it renames no open file
         self._path.replace(self._numbered(1))
         self.close()  # and unlock only now: who waited for the lock must not find the old file under this name
         self._open()
