@@ -113,36 +113,42 @@ class Store:
 
     def upsert(self, transfers: Sequence[Transfer]) -> Changes:
         """Keep transfers in one transaction: new ones are added, known ones stand, are replaced or joined (`merging`)."""
-        changes = Changes()
         if not transfers:
-            return changes
+            return Changes()
+        with self.database.writing() as connection:
+            changes, _ = self.upsert_within(connection, transfers)
+        self.changes.add(changes)
+        return changes
+
+    def upsert_within(self, connection: sa.Connection, transfers: Sequence[Transfer]) -> tuple[Changes, list[Transfer]]:
+        """`upsert` inside a transaction of the caller's; also the records that were added or changed, as they are kept."""
+        changes, changed = Changes(), []
         told: dict[str, Transfer] = {}
         for transfer in transfers:
             plain = _plain(transfer)
             before = told.get(plain.id)
             told[plain.id] = plain if before is None else _settled(before, plain)
-        with self.database.writing() as connection:
-            kept = self._records(connection, list(told))
-            now = time.time_ns() // 1_000
-            for identity in sorted(told):
-                before, after = kept.get(identity), told[identity]
-                if before is None:
-                    connection.execute(tables.transfer.insert(), {**_columns(after), "added_at": now, "updated_at": now})
-                    changes.added += 1
-                else:
-                    after = _settled(before, after)
-                    if after == before:
-                        changes.unchanged += 1
-                        continue
-                    values = {**_columns(after), "updated_at": now}
-                    connection.execute(tables.transfer.update().where(tables.transfer.c.id == identity), values)
-                    connection.execute(tables.evidence.delete().where(tables.evidence.c.transfer_id == identity))
-                    changes.updated += 1
-                rows = list(_evidence(after))
-                if rows:
-                    connection.execute(tables.evidence.insert(), rows)
-        self.changes.add(changes)
-        return changes
+        kept = self._records(connection, list(told))
+        now = time.time_ns() // 1_000
+        for identity in sorted(told):
+            before, after = kept.get(identity), told[identity]
+            if before is None:
+                connection.execute(tables.transfer.insert(), {**_columns(after), "added_at": now, "updated_at": now})
+                changes.added += 1
+            else:
+                after = _settled(before, after)
+                if after == before:
+                    changes.unchanged += 1
+                    continue
+                values = {**_columns(after), "updated_at": now}
+                connection.execute(tables.transfer.update().where(tables.transfer.c.id == identity), values)
+                connection.execute(tables.evidence.delete().where(tables.evidence.c.transfer_id == identity))
+                changes.updated += 1
+            changed.append(after)
+            rows = list(_evidence(after))
+            if rows:
+                connection.execute(tables.evidence.insert(), rows)
+        return changes, changed
 
     @staticmethod
     def _records(connection: sa.Connection, identities: Sequence[str]) -> dict[str, Transfer]:

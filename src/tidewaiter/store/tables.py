@@ -109,6 +109,59 @@ baseline_input = sa.Table(
     sa.Column("learned_at", sa.BigInteger, nullable=False),
 )
 
+live_position = sa.Table(
+    "live_position",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),  # SHA-256 of the name, here and below
+    sa.Column("name", sa.Text, nullable=False),  # the log file as a JSON text, here and below
+    sa.Column("data", sa.LargeBinary, nullable=False),  # JSON, here and below
+)
+
+live_tick = sa.Table(
+    "live_tick",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+live_state = sa.Table(
+    "live_state",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),  # the group of a fold, or what else is kept
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+live_case = sa.Table(
+    "live_case",
+    metadata,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),  # the key of the case
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+
+live_told = sa.Table(
+    "live_told",
+    metadata,
+    sa.Column("transfer_id", sa.String(64), primary_key=True),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("highest", sa.Integer, nullable=False),  # position in SEVERITIES
+)
+
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    sa.Column("sequence", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),  # a delivery
+)
+
+outbox_cursor = sa.Table(
+    "outbox_cursor",
+    metadata,
+    sa.Column("sink", sa.String(64), primary_key=True),
+    sa.Column("sequence", sa.BigInteger, nullable=False),  # the last one that the sink has
+)
+
 _REFUSED = re.compile("[\0\ud800-\udfff]")
 
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from tidewaiter.errors import StoreError
 
-STEPS: tuple[str, ...] = ("m0001_transfers", "m0002_baseline")
+STEPS: tuple[str, ...] = ("m0001_transfers", "m0002_baseline", "m0003_live")
 """Modules of this folder in order; the n-th makes version n. Each has `apply(connection)`."""
 
 NEWEST = len(STEPS)
