@@ -43,6 +43,8 @@ class EventKind(StrEnum):
     SSH = "ssh"
     ALERT = "alert"
 
+    __hash__ = str.__hash__  # that of enumerations is many times slower, and kinds are looked up for every event
+
 
 class Event(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One normalised log record. Every field but the first six is None where the record does not say.

@@ -28,6 +28,7 @@ def _second(seconds: int) -> str | None:
         return None
 
 
+@functools.lru_cache(maxsize=8_192)
 def parse_time(text: str) -> int | None:
     """RFC 3339 as microseconds since 1970, or None."""
     try:
