@@ -7,6 +7,7 @@ joins that were certain.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -86,6 +87,7 @@ def entry_of(number: int, case: Case) -> Entry:
     )
 
 
+@functools.lru_cache(maxsize=8_192)
 def _address(text: str | None) -> str | None:
     """An address in its shortest spelling."""
     try:

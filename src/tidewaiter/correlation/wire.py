@@ -6,7 +6,7 @@ again. What is given up depends on log time alone, so it does not matter where t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.baseline.flows import FlowBaseline, Sides
@@ -56,6 +56,7 @@ class WireFold:
         self._requests: list[tuple[Event, Flow]] = []  # TFTP
         self._queries: dict[str, wire_tunnels.Queries] = {}
         self._swept = 0
+        self._waiting = 0  # at least as many records wait to be joined
         self.early = 0  # records that were reported before their window ended
 
     # ---------------------------------------------------------------- interface
@@ -88,7 +89,8 @@ class WireFold:
         flow.add(event)
         into = _INTO.get(kind)
         if into is not None:
-            into(flow).append(event)
+            getattr(flow, into).append(event)
+            self._waiting += 1
         elif kind is EventKind.FTP:
             self._command(event, flow)
         elif kind is EventKind.TFTP:
@@ -135,29 +137,41 @@ class WireFold:
 
     # ------------------------------------------------------------------ results
     def _release(self, now: int | None) -> list[Carried]:
-        """What is finished at `now`; everything where it is None."""
+        """What is finished at `now`; everything where it is None. Most groups are a flow or two, so each part is asked first."""
         done: list[Carried] = []
-        over: dict[int, Flow] = {}
-        for flow in self._flows.values():
-            if now is None or flow.last + IDLE < now:
-                over[id(flow)] = flow
+        ended = self._ended(now) if self._flows else []
+        if self._waiting > PENDING:
+            for flow in {id(one): one for one in self._flows.values() if one.pending > PENDING}.values():
+                self.early += flow.pending
+                done += self._settle(flow)
+            self._waiting = sum(flow.pending for flow in {id(one): one for one in self._flows.values()}.values())
+        for flow in ended:
+            if flow.requests or flow.files or flow.actions:
+                done += self._settle(flow)
+        if self._commands:
+            done += self._commands_before(now)
+        if self._requests:
+            done += self._requests_before(now, ended)
+        for flow in ended:
+            done += self._weak(flow)
+        if self._ranged:
+            done += self._ranges_before(now)
+        if self._queries:
+            done += wire_tunnels.release(self._queries, None if now is None else now - IDLE)
+        return done
+
+    def _ended(self, now: int | None) -> list[Flow]:
+        """The flows that are over at `now`, which are known no more."""
+        if now is None:
+            flows = list({id(flow): flow for flow in self._flows.values()}.values())
+            self._flows, self._by_ends = {}, {}
+            return flows
+        before = now - IDLE
+        over = {id(flow): flow for flow in self._flows.values() if flow.last < before}
         if over:
             self._flows = {key: flow for key, flow in self._flows.items() if id(flow) not in over}
             self._by_ends = {key: flow for key, flow in self._by_ends.items() if id(flow) not in over}
-        crowded = [flow for flow in {id(one): one for one in self._flows.values()}.values() if flow.pending > PENDING]
-        for flow in crowded:
-            self.early += flow.pending
-            done += self._settle(flow)
-        ended = list(over.values())
-        for flow in ended:
-            done += self._settle(flow)
-        done += self._commands_before(now)
-        done += self._requests_before(now, ended)
-        for flow in ended:
-            done += self._weak(flow)
-        done += self._ranges_before(now)
-        done += wire_tunnels.release(self._queries, None if now is None else now - IDLE)
-        return done
+        return list(over.values())
 
     def _settle(self, flow: Flow) -> Iterator[Carried]:
         """The files of a flow; what is a piece of a larger file waits for the others."""
@@ -283,15 +297,16 @@ class WireFold:
             yield carried
 
 
-_INTO: dict[EventKind, Callable[[Flow], list[Event]]] = {
-    EventKind.FLOW: lambda flow: flow.flows,
-    EventKind.HTTP: lambda flow: flow.requests,
-    EventKind.FILE_ON_WIRE: lambda flow: flow.files,
-    EventKind.SMB: lambda flow: flow.actions,
-    EventKind.ALERT: lambda flow: flow.alerts,
-    EventKind.TLS: lambda flow: flow.names,
-    EventKind.SSH: lambda flow: flow.names,
+_INTO = {
+    EventKind.FLOW: "flows",
+    EventKind.HTTP: "requests",
+    EventKind.FILE_ON_WIRE: "files",
+    EventKind.SMB: "actions",
+    EventKind.ALERT: "alerts",
+    EventKind.TLS: "names",
+    EventKind.SSH: "names",
 }
+"""Where a flow keeps its records, by kind."""
 
 
 def _ends(event: Event) -> tuple[object, ...] | None:

@@ -45,7 +45,7 @@ def community_id(
     if src_ip is None or dst_ip is None or transport is None:
         return None
     try:
-        src, dst = ipaddress.ip_address(src_ip), ipaddress.ip_address(dst_ip)
+        src, dst = _address(src_ip), _address(dst_ip)
     except ValueError:
         return None
     name = transport.lower()
@@ -65,6 +65,9 @@ def community_id(
     elif number in _WITH_PORTS and (src_port is None or dst_port is None):
         return None
     return _hash(seed, number, src.packed, src_port, dst.packed, dst_port, one_way)
+
+
+_address = functools.lru_cache(maxsize=8_192)(ipaddress.ip_address)
 
 
 def _hash(

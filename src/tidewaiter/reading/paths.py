@@ -79,8 +79,9 @@ def url_keys(urls: tuple[str, ...] | list[str]) -> frozenset[str]:
     found = set()
     for url in urls:
         text = url.strip().strip("\"'").rstrip("/").lower()
-        text = re.sub(r"^(http://[^/:]+):80(?=/|$)", r"\1", text)
-        text = re.sub(r"^(https://[^/:]+):443(?=/|$)", r"\1", text)
+        if ":80" in text or ":443" in text:
+            text = re.sub(r"^(http://[^/:]+):80(?=/|$)", r"\1", text)
+            text = re.sub(r"^(https://[^/:]+):443(?=/|$)", r"\1", text)
         if text:
             found.add(text)
     return frozenset(found)
