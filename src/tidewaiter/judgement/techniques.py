@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from tidewaiter.catalog import attack, roles
 from tidewaiter.catalog.attack import Shows
@@ -18,26 +20,42 @@ def techniques(case: Case, reasons: Iterable[str]) -> list[str]:
     """Technique ids, the one of the transfer itself first; `reasons` are the ids of those that hold."""
     first = "T1570" if case.transfer.direction == "lateral" else "T1105"
     held = frozenset(reasons)
-    facts = _Facts(case, held)
     known = attack.load()
-    shown = [one.technique for one in known.shows if facts.show(one)]
-    others = [one for one in (*case.action.techniques, *shown) if one not in ("T1105", "T1570")]
+    others = [one for one in (*case.action.techniques, *_shown(_facts(case, held))) if one not in ("T1105", "T1570")]
     return known.without_parents([first, *others])
 
 
-class _Facts:
+def _facts(case: Case, reasons: frozenset[str]) -> _Facts:
+    transfer = case.transfer
+    utility = case.action.utility
+    names = (transfer.file.name, case.dest, *(url.split("?", 1)[0] for url in case.urls[:8]))
+    return _Facts(
+        reasons=reasons,
+        utility=utility,
+        stages=frozenset(name for name, record in transfer.stages.items() if record.state == "seen"),
+        line=(transfer.process.command_line or "")[:_LONGEST].lower(),
+        dest="/" + paths.path_key(case.dest),
+        types=frozenset(filter(None, map(roles.file_type, names))),
+        programs=frozenset({utility, case.program, *_runners(case)}),
+    )
+
+
+@functools.lru_cache(maxsize=512)
+def _shown(facts: _Facts) -> tuple[str, ...]:
+    """The techniques whose conditions hold; transfers of one kind come in great numbers."""
+    return tuple(one.technique for one in attack.load().shows if facts.show(one))
+
+
+class _Facts(NamedTuple):
     """What the conditions of knowledge/attack.toml are asked of."""
 
-    def __init__(self, case: Case, reasons: frozenset[str]) -> None:
-        transfer = case.transfer
-        self.reasons = reasons
-        self.utility = case.action.utility
-        self.stages = frozenset(name for name, record in transfer.stages.items() if record.state == "seen")
-        self.line = (transfer.process.command_line or "")[:_LONGEST].lower()
-        self.dest = "/" + paths.path_key(case.dest)
-        names = (transfer.file.name, case.dest, *(url.split("?", 1)[0] for url in case.urls[:8]))
-        self.types = frozenset(filter(None, map(roles.file_type, names)))
-        self.programs = frozenset({self.utility, case.program, *_runners(case)})
+    reasons: frozenset[str]
+    utility: str
+    stages: frozenset[str]
+    line: str
+    dest: str
+    types: frozenset[str]
+    programs: frozenset[str]
 
     def show(self, one: Shows) -> bool:
         """Whether every condition that is given holds."""
