@@ -60,7 +60,8 @@ class HttpClient:
         """
         parts = _parts(url)
         self._host, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-        self._path = (parts.path or "/").rstrip() + (f"?{parts.query}" if parts.query else "")
+        self.path = (parts.path or "/").rstrip() + (f"?{parts.query}" if parts.query else "")
+        """Path and query of the URL; not for people."""
         self._timeout = timeout
         self._tls = (tls or ssl.create_default_context()) if parts.scheme == "https" else None
         self._connection: http.client.HTTPConnection | None = None
@@ -75,7 +76,7 @@ class HttpClient:
         deadline = time.monotonic() + 3 * self._timeout
         reused = self._connection is not None
         try:
-            return self._post(body, headers, path or self._path, deadline)
+            return self._post(body, headers, path or self.path, deadline)
         except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError) as error:
             self.close()
             if not reused:  # the server closes connections that were idle: only then is a second try due
@@ -84,7 +85,7 @@ class HttpClient:
             self.close()
             raise HttpError(f"{self.where}: {_why(error)}") from None
         try:
-            return self._post(body, headers, path or self._path, deadline)
+            return self._post(body, headers, path or self.path, deadline)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             raise HttpError(f"{self.where}: {_why(error)}") from None
