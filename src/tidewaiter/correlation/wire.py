@@ -137,7 +137,7 @@ class WireFold:
 
     # ------------------------------------------------------------------ results
     def _release(self, now: int | None) -> list[Carried]:
-        """What is finished at `now`; everything where it is None. Most groups are a flow or two, so each part is asked first."""
+        """What is finished at `now`; everything where it is None. Most groups are a flow or two: each part is asked first."""
         done: list[Carried] = []
         ended = self._ended(now) if self._flows else []
         if self._waiting > PENDING:
