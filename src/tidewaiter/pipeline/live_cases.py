@@ -102,6 +102,10 @@ class LiveCases:
         self._held[kept.key] = _Held(kept, entry_of(0, _DECODER.decode(kept.case)))
         self._stale = True
 
+    def unfinished(self) -> list[str]:
+        """Keys of the cases that may still change."""
+        return [key for key, one in self._held.items() if not one.kept.final]
+
     def kept(self, key: str) -> Kept | None:
         """The kept form of a case; None where it has left the window."""
         held = self._held.get(key)

@@ -21,6 +21,7 @@ from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold
 from tidewaiter.pipeline.live_facts import LiveFacts
+from tidewaiter.pipeline.live_reading import Facts
 from tidewaiter.pipeline.rows import Row
 from tidewaiter.pipeline.run import WireCases, folder_of
 from tidewaiter.schema.case import Case
@@ -28,6 +29,7 @@ from tidewaiter.schema.case import Case
 SECOND = 1_000_000
 UNSETTLED = 3 * SECOND
 """Commands on the wire whose content may still come are not shown for so long (log time)."""
+LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
 _NOT_STATE = frozenset({"host", "view", "roles", "finals"})
@@ -96,15 +98,32 @@ class LiveFolds:
         self.pending: list[tuple[int, Row]] = []
         self.latest = 0  # time of the latest row taken
         self.evicted = 0
+        self.late = 0  # rows that came later than LATE; used, where what they belong to is still known
+        self._seen: dict[str, int] = {}  # group -> time of its latest row
         self._touched: dict[str, None] = {}
         self._finals: list[Change] = []
         self._shown: dict[str, _Shown] = {}
         self.dirty: set[str] = set()  # changed since they were last kept
 
     # --------------------------------------------------------------------- rows
+    def learn(self, facts: Facts) -> None:
+        """Take facts in; hosts whose logs turn out to show more have their unfinished transfers shown anew."""
+        self.facts.learn(facts)
+        for host in self.facts.shows_more:
+            fold = self.groups.get(host)
+            if isinstance(fold, LiveHostFold):
+                self._touched[host] = None
+                for draft in fold.drafts:
+                    draft.touched = True
+        self.facts.shows_more.clear()
+
     def add(self, tick: int, rows: Iterable[Row]) -> None:
         """Rows that came in with this tick wait for their turn."""
         self.pending += ((tick, row) for row in rows)
+
+    def would_take(self, rule: Rule) -> bool:
+        """Whether the rule lets a row through."""
+        return any(row.time <= rule.before or tick <= rule.arrived for tick, row in self.pending)
 
     def apply(self, rule: Rule) -> int:
         """Take the rows that the rule lets through, in their order; returns how many."""
@@ -132,8 +151,11 @@ class LiveFolds:
         self.groups[group] = fold  # the last one is the one that spoke last
         self.dirty.add(group)
         self._touched[group] = None
+        seen = self._seen.get(group, 0)
         for row in rows:
+            self.late += row.time < seen - LATE
             self._advance(fold, [row], row.time)
+        self._seen[group] = max(seen, rows[-1].time)
 
     def _advance(self, fold: LiveHostFold | WireFold, rows: Sequence[Row], watermark: int) -> None:
         events = [(row.event, row.findings) for row in rows]
@@ -163,6 +185,7 @@ class LiveFolds:
 
     def _end(self, group: str) -> None:
         fold = self.groups.pop(group)
+        self._seen.pop(group, None)
         if isinstance(fold, LiveHostFold):
             fold.finish()
             self._finals += fold.changes()
@@ -219,6 +242,7 @@ class LiveFolds:
         shown.cost = time.monotonic() - shown.at
         if not shown.keys and _is_empty(fold):
             del self._shown[fold.host], self.groups[fold.host]
+            self._seen.pop(fold.host, None)
             self.dirty.add(fold.host)
 
     def _settled(self, case: Case) -> bool:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from tidewaiter.baseline.counters import Cell, Counters
+from tidewaiter.baseline.decay import HALF_LIFE
 from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.log_source import HEAD_BYTES
 from tidewaiter.pipeline import inputs
@@ -113,8 +114,8 @@ def facts_of(result: ItemResult) -> Facts:
 class LiveReader:
     """Reads pieces of many logs, in one process."""
 
-    def __init__(self, work_dir: Path, name: str) -> None:
-        self._reader = _PieceReader(work_dir, name)
+    def __init__(self, work_dir: Path, name: str, half_life: float = HALF_LIFE) -> None:
+        self._reader = _PieceReader(work_dir, name, half_life)
         self._known: OrderedDict[tuple[str, str], tuple[Recognised, Any]] = OrderedDict()
         self._path = work_dir / f"piece-{name}"
 
@@ -193,8 +194,8 @@ def header_of(head: bytes) -> bytes:
 class _PieceReader(ItemReader):
     """The reader of files, given a log source that is already at work, and rows kept in memory instead of spilled."""
 
-    def __init__(self, work_dir: Path, name: str) -> None:
-        super().__init__(work_dir, name)
+    def __init__(self, work_dir: Path, name: str, half_life: float) -> None:
+        super().__init__(work_dir, name, half_life=half_life)
         self._shift = 0
         self._source: Any = None
         self._recognised: Recognised | None = None

@@ -132,18 +132,22 @@ class History:
         with self._database.writing() as connection:
             if connection.execute(sa.select(_learned.c.digest).where(_learned.c.digest == digest)).first() is not None:
                 return False
-            by_facet: dict[str, list[tuple[Key, Cell]]] = {}
-            for facet, key, cell in counters.all():
-                by_facet.setdefault(facet, []).append((key, cell))
-            for facet, found in by_facet.items():
-                for start in range(0, len(found), _AT_ONCE):
-                    self._add(connection, facet, found[start : start + _AT_ONCE])
-                self._bound(connection, facet, counters.evicted.get(facet, 0))
+            self.add(connection, counters)
             now = time.time_ns() // 1_000
             connection.execute(_learned.insert(), {"digest": digest, "log_file": clean_text(log_file), "learned_at": now})
+        return True
+
+    def add(self, connection: sa.Connection, counters: Counters) -> None:
+        """Add counts, in a transaction of the caller's."""
+        by_facet: dict[str, list[tuple[Key, Cell]]] = {}
+        for facet, key, cell in counters.all():
+            by_facet.setdefault(facet, []).append((key, cell))
+        for facet, found in by_facet.items():
+            for start in range(0, len(found), _AT_ONCE):
+                self._add(connection, facet, found[start : start + _AT_ONCE])
+            self._bound(connection, facet, counters.evicted.get(facet, 0))
         self._rows.cache_clear()
         self._gone = None
-        return True
 
     def _add(self, connection: sa.Connection, facet: str, cells: Iterable[tuple[Key, Cell]]) -> None:
         told: dict[Key, Cell] = {}

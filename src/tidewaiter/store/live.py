@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
+from tidewaiter.baseline.counters import Counters
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 from tidewaiter.sink import Change, Delivery
 from tidewaiter.store import tables
@@ -164,10 +165,11 @@ class LiveStore:
         connection.execute(tables.verdict.delete().where(tables.verdict.c.transfer_id == gone.id))
         connection.execute(tables.transfer.delete().where(tables.transfer.c.id == gone.id))
 
-    def keep_states(self, upto: int, states: Mapping[str, bytes | None]) -> None:
-        """Keep states that stand for all ticks up to one; those ticks go. Raises StoreError."""
+    def keep_states(self, upto: int, states: Mapping[str, bytes | None], counted: Counters) -> None:
+        """Keep states that stand for all ticks up to one; those ticks go, what they counted is learned. Raises StoreError."""
         with self.store.database.writing() as connection:
             _put(connection, tables.live_state, states)
+            self.store.history.add(connection, counted)
             connection.execute(tables.live_tick.delete().where(tables.live_tick.c.number <= upto))
 
     # ---------------------------------------------------------------------- outbox

@@ -1,0 +1,311 @@
+"""The live engine: the pipeline of a scan, a few rows at a time. It adds no logic to it.
+
+A turn polls the feeds, gives pieces of logs to the reading processes, and hears what became of earlier ones. Some turns end
+in a tick: the rows that came in, the positions they came from, the transfers that they change and what the sinks are to be told
+are committed in one transaction. Whatever is killed when, the next start goes on from the last tick. What cannot be committed
+is held and tried again, and nothing more is read meanwhile.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from tidewaiter.engines import watch_state
+from tidewaiter.engines.watch_order import Log, Order, Position
+from tidewaiter.engines.watch_readers import Done, Readers
+from tidewaiter.engines.watch_state import State, Tick
+from tidewaiter.errors import StoreError
+from tidewaiter.feed import Feed
+from tidewaiter.pipeline.live_cases import Kept
+from tidewaiter.schema.transfer import Transfer
+from tidewaiter.sink import Delivery
+from tidewaiter.store.live import Commit, LiveStore, Withdrawn
+
+SECOND = 1_000_000
+TICK = 0.2
+"""Seconds between two ticks while rows come in."""
+ROWS_A_TICK = 20_000
+QUEUED = 8_000_000
+"""Bytes that may wait between feeds and readers; beyond them nothing is polled."""
+POLLED = 1_000_000
+KEEP_EVERY = 120.0
+"""Seconds between two times that the states are kept, where there is something to keep."""
+KEEP_ROWS = 150_000
+SWEEP_EVERY = 30.0
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries to commit."""
+TELL_AT_MOST = 0.25
+"""Share of the time that joining and judging the window may take; beyond it they wait."""
+
+Report = Callable[[str, str, dict[str, Any]], None]
+"""Is told of an event: level, name, fields."""
+
+
+class Numbers(msgspec.Struct, kw_only=True):
+    """What a watch counts since it was started."""
+
+    bytes: int = 0
+    lines: int = 0
+    rows: int = 0
+    ticks: int = 0
+    again: int = 0  # ticks that were done again after the start
+    late: int = 0  # rows that came after later ones were used
+    future: int = 0  # events whose time cannot be right
+    unread: int = 0  # bytes that no log source knew
+    crashed: int = 0  # pieces that a reading process did not survive
+    early: int = 0  # rows, folds and cases that were let go before their time
+    told: int = 0
+    commit_failures: int = 0
+    delays: list[float] = []  # seconds from reading the last line of a tick to its commit, the newest
+
+
+class Woken(Protocol):
+    """Who wants to know that there is something new for the sinks."""
+
+    def wake(self, newest: int | None = None) -> None:
+        """There are deliveries up to this one."""
+        ...
+
+
+class Watch:
+    """One watch. `turn` is called again and again; `close` ends it in good order."""
+
+    def __init__(
+        self,
+        feeds: list[Feed],
+        readers: Readers,
+        state: State,
+        live: LiveStore,
+        *,
+        settle: float,
+        report: Report,
+        woken: Woken | None = None,
+    ) -> None:
+        self.feeds, self.readers, self.state, self.live = feeds, readers, state, live
+        self.order = Order(settle)
+        self.report, self.woken = report, woken
+        self.numbers = Numbers()
+        self.failing: str | None = None  # why nothing can be committed now
+        self._arrived: list[Done] = []
+        self._rows = 0
+        self._moved: dict[str, Position] = {}
+        self._received = 0  # when the newest line of the commit came in
+        self._came = 1
+        self._commit: Commit | None = None  # made, and not yet in the store
+        self._pause = 0.0
+        self._try_at = 0.0
+        now = time.monotonic()
+        self._ticked, self._kept, self._swept, self._tell_at = now, now, now, 0.0
+        self._latest_at = now
+        self._was_behind = True
+        self._idle_turns = 0
+
+    # -------------------------------------------------------------------- starting
+    def resume(self) -> None:
+        """Go on from what the store holds. Raises StateError, StoreError."""
+        kept = {name: msgspec.json.decode(data, type=Position) for name, data in self.live.positions().items()}
+        self.numbers.again = self.state.resume(self.live)
+        for name, held in kept.items():
+            log = self.order.logs[name] = Log(name, 0)
+            log.resume(held)
+        for feed in self.feeds:
+            feed.resume({name: held.position for name, held in kept.items()})
+        if self.numbers.again or kept:
+            fields = {"ticks": self.numbers.again, "logs": len(kept), "transfers": len(self.state.cases)}
+            self.report("info", "resumed", fields)
+
+    # ----------------------------------------------------------------------- turns
+    def turn(self, *, stopping: bool = False) -> bool:
+        """One turn, of at most a tenth of a second where nothing holds it up. False: there was nothing to do."""
+        now = time.monotonic()
+        if self._commit is not None:
+            return self._commit_now(now)
+        came = self._came = 0 if stopping else self._poll()
+        for piece in self.order.next(now, self.readers.free):
+            self.readers.give(piece)
+        heard = self.readers.hear(0.05 if self.readers.waiting else 0.0)
+        for done in heard:
+            self._done(done)
+        due = now - self._ticked >= TICK or self._rows >= ROWS_A_TICK
+        if due:
+            self._tick(now)
+        busy = bool(came or heard or self._arrived or self.state.folds.pending or not self.order.idle)
+        self._idle_turns = 0 if busy else self._idle_turns + 1
+        return busy
+
+    @property
+    def finished(self) -> bool:
+        """Whether all that there is was read, used and told, for some turns now."""
+        return self._idle_turns > 5 and not self.state.cases.stale and self._commit is None and self._was_behind is False
+
+    def _poll(self) -> int:
+        came = 0
+        for number, feed in enumerate(self.feeds):
+            if self.order.queued + came >= QUEUED:
+                break
+            chunks = feed.poll(POLLED)
+            self.order.add(number, chunks)
+            came += sum(len(chunk.data) or 1 for chunk in chunks)
+            for problem in feed.problems():
+                self.report("warning", "input", msgspec.to_builtins(problem))
+        self.numbers.bytes += came
+        return came
+
+    def _done(self, done: Done) -> None:
+        """What became of a piece."""
+        log, read = self.order.logs[done.log_file], done.read
+        if read.problem is not None and read.recognised_as is None and log.at is not None:
+            self._not_read(log, read.problem)
+        log.done(read, time.monotonic())
+        self._moved[done.log_file] = log.position
+        self._received = max(self._received, log.received)
+        self._arrived.append(done)
+        if read.account is not None:
+            self.numbers.lines += read.account.read
+            for damage in read.account.damage:
+                self.report("warning", "damaged", {"log_file": log.log_file, "place": damage.place, "problem": damage.problem})
+        if read.future:
+            self.numbers.future += read.future
+            self.report("warning", "future", {"log_file": log.log_file, "events": read.future})
+        self._rows += done.rows.count(b'"kind"')
+
+    def _not_read(self, log: Log, problem: str) -> None:
+        if "no log source" in problem:
+            self.numbers.unread += len(log.at.data) if log.at is not None else 0
+        else:
+            self.numbers.crashed += 1
+        self.report("warning", "not_read", {"log_file": log.log_file, "problem": problem})
+
+    # ----------------------------------------------------------------------- ticks
+    def _tick(self, now: float) -> None:
+        """Use what came in, and make what is to be committed."""
+        arrived, self._arrived = self._arrived, []
+        self._ticked, self._rows = now, 0
+        number = self.state.tick + 1
+        if arrived:
+            self.order.arrived(number, now)
+        rule, sweep = self.order.rule(now), self._sweep(now)
+        data = None
+        if arrived or sweep is not None or self.state.folds.would_take(rule):
+            data = watch_state.encoded(rule, sweep, ((done.facts, done.rows) for done in arrived))
+            before = self.state.folds.latest
+            self.numbers.rows += self.state.apply(number, msgspec.json.decode(data, type=Tick))
+            self.numbers.ticks += 1
+            if self.state.folds.latest > before:
+                self._latest_at = now
+        self._caught_up()
+        folds, cases = self.state.folds, self.state.cases
+        cases.take(folds.changes(all_now=not arrived))
+        cases.prune(folds.latest)
+        transfers: list[Transfer] = []
+        withdrawn: list[Withdrawn] = []
+        if cases.stale and now >= self._tell_at:
+            for told in cases.tell():
+                if told.transfer is None:
+                    withdrawn.append(Withdrawn(told.id, told.superseded_by))
+                else:
+                    transfers.append(told.transfer)
+            spent = time.monotonic() - now
+            self._tell_at = now + min(10.0, spent / TELL_AT_MOST)
+        if data is None and not self._moved and not cases.changed and not transfers and not withdrawn:
+            return
+        changed, cases.changed = cases.changed, set()
+        self._commit = Commit(
+            tick=number,
+            data=data,
+            positions={name: msgspec.json.encode(position) for name, position in self._moved.items()},
+            cases={key: _json(cases.kept(key)) for key in changed},
+            transfers=transfers,
+            withdrawn=withdrawn,
+        )
+        self._commit_now(now)
+
+    def _sweep(self, now: float) -> int | None:
+        """Now and then, the log time that it must be by now."""
+        if now - self._swept < SWEEP_EVERY or not self.state.folds.latest or self._was_behind:
+            return None
+        self._swept = now
+        return self.state.folds.latest + int((now - self._latest_at) * SECOND)
+
+    def _caught_up(self) -> None:
+        """When all that was there at the start has been read, everything is judged by what is known now."""
+        behind = bool(self._came or self._arrived or self.state.folds.pending) or not self.order.idle
+        if self._was_behind and not behind:
+            self.state.folds.touch_all()
+            self.state.cases.judge_anew()
+            self._was_behind = False
+
+    # ------------------------------------------------------------------ committing
+    def _commit_now(self, now: float) -> bool:
+        """Commit what is made; where that fails, again later. False while it waits."""
+        commit = self._commit
+        if commit is None or now < self._try_at:
+            return False
+        try:
+            deliveries = self.live.commit(commit)
+        except StoreError as error:
+            self._failed(str(error), now)
+            return False
+        self._commit = None
+        self._recovered()
+        self._after(commit, deliveries)
+        return True
+
+    def _failed(self, problem: str, now: float) -> None:
+        self.numbers.commit_failures += 1
+        if self.failing is None:
+            self.report("error", "store_down", {"problem": problem})
+        self.failing = problem
+        self._pause = min(LONGEST_PAUSE, self._pause * 2 or 0.25)
+        self._try_at = now + self._pause
+
+    def _recovered(self) -> None:
+        if self.failing is not None:
+            self.report("info", "store_up", {})
+        self.failing, self._pause, self._try_at = None, 0.0, 0.0
+
+    def _after(self, commit: Commit, deliveries: list[Delivery]) -> None:
+        if commit.data is None and not deliveries:
+            pass
+        elif self._received:
+            delay = time.time_ns() / 1e9 - self._received / 1e6
+            self.numbers.delays = [*self.numbers.delays[-999:], round(delay, 3)]
+        self.numbers.told += len(deliveries)
+        for number, feed in enumerate(self.feeds):
+            mine = {name: held.position for name, held in self._moved.items() if self.order.logs[name].feed == number}
+            if mine:
+                feed.committed(mine)
+        self._moved, self._received = {}, 0
+        if deliveries and self.woken is not None:
+            self.woken.wake(deliveries[-1].sequence)
+        now = time.monotonic()
+        if self.state.unkept and (now - self._kept > KEEP_EVERY or self.state.unkept > KEEP_ROWS):
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep the states, so that there is less to do again after a start. A failure is tried again later."""
+        self._kept = time.monotonic()
+        try:
+            self.state.keep(self.live)
+        except StoreError as error:
+            self.report("error", "store_down", {"problem": str(error)})
+
+    # --------------------------------------------------------------------- ending
+    def close(self, patience: float = 10.0) -> None:
+        """Use what was read, commit, keep the states, and let go of feeds and reading processes."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end and self.turn(stopping=True):
+            pass
+        if self._commit is None and time.monotonic() < end:
+            self.keep()
+        for feed in self.feeds:
+            feed.close()
+        self.readers.close()
+
+
+def _json(kept: Kept | None) -> bytes | None:
+    return None if kept is None else msgspec.json.encode(kept)
