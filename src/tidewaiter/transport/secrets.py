@@ -72,10 +72,15 @@ def _checked(name: str, text: str, place: str) -> Secret:
     return Secret(text)
 
 
+def looks_secret(name: str) -> bool:
+    """Whether a setting or field of that name would hold a secret itself (not: the name of its file or variable)."""
+    return bool(_TELLING.search(name)) and not name.endswith(_ELSEWHERE)
+
+
 def refuse_inline(table: Mapping[str, object]) -> None:
     """Raise UsageError where a settings table holds a secret itself, with the key and the remedy but not the value."""
     for path, key, value in _leaves(table, ""):
-        if _TELLING.search(key) and not key.endswith(_ELSEWHERE):
+        if looks_secret(key):
             stem = re.sub(r"\W", "_", key)
             raise UsageError(
                 f"{path}: secrets do not belong into this file; put it into a file of its own and name that in {stem}_file, "
