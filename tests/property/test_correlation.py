@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import random
+from itertools import groupby
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from property.worlds import ACTS, START, event_of, histories, rows_of, told
+from tidewaiter.pipeline import rows as pipeline_rows
 from tidewaiter.pipeline.rows import Row, merge, read_run, write_run
 from tidewaiter.schema.event import EventKind
 from tidewaiter.schema.transfer import STAGES, Transfer
@@ -65,8 +68,9 @@ def test_the_order_of_runs_and_how_rows_are_spread_over_them_changes_nothing(row
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9), st.sampled_from(("x.log", "y.log"))), max_size=60),
     st.integers(1, 90),
+    st.sampled_from((1, 2, 5, 256)),
 )
-def test_merging_runs_is_sorting(tmp_path: Path, keys: list[tuple[str, int, str]], count: int) -> None:
+def test_merging_runs_is_sorting(tmp_path: Path, keys: list[tuple[str, int, str]], count: int, block: int) -> None:
     runs: list[list[Row]] = [[] for _ in range(count)]
     everything = []
     for number, (host, time, log) in enumerate(keys):
@@ -75,12 +79,16 @@ def test_merging_runs_is_sorting(tmp_path: Path, keys: list[tuple[str, int, str]
         everything.append(row)
         runs[number * 7 % count].append(row)
     files = []
-    for number, run in enumerate(runs):
-        files.append(tmp_path / f"{number}.run")
-        write_run(files[-1], run)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pipeline_rows, "BLOCK", block)
+        for number, run in enumerate(runs):
+            files.append(tmp_path / f"{number}.run")
+            write_run(files[-1], run)
 
-    assert list(read_run(files[0])) == sorted(runs[0], key=lambda row: row.order)
-    assert list(merge(files, tmp_path)) == sorted(everything, key=lambda row: row.order)
+        assert list(read_run(files[0])) == sorted(runs[0], key=lambda row: row.order)
+        merged = [(host, [one.read() for batch in batches for one in batch]) for host, batches in merge(files, tmp_path)]
+        everything.sort(key=lambda row: row.order)
+        assert merged == [(host, [row.event for row in group]) for host, group in groupby(everything, key=lambda row: row.host)]
 
 
 def test_rows_of_one_log_keep_their_order_within_one_moment() -> None:

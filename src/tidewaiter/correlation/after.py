@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tidewaiter.catalog import roles
 from tidewaiter.correlation import claims, words
@@ -46,7 +47,7 @@ def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed
         process.unpacks.see(None, event, f"unpacked or copied to {event.file_path}")
         return
     for owner in process.lineage(4) if process is not None else ():
-        for draft in reversed(owner.drafts[-6:]):
+        for draft in reversed((owner.drafts or ())[-6:]):
             if draft.time - 3 * SECOND <= event.time <= draft.time + CARRY_WINDOW and adopt(
                 fold, draft, event, process, blocked
             ):
@@ -81,7 +82,7 @@ def adopt(fold: HostFold, draft: Draft, event: Event, process: Process | None, b
     if not path or roles.any_part(path, fold.roles.own_files):
         return False
     spelled = draft.action.dest
-    cwd = draft.process.cwd if draft.process is not None else None
+    cwd = draft.process.told.cwd if draft.process is not None else None
     if spelled and paths.same_path(spelled, event.file_path, cwd):
         draft.in_place = True
         _landed(fold, draft, event, blocked)
@@ -139,11 +140,11 @@ def _another_file(fold: HostFold, draft: Draft, event: Event) -> bool:
     twin.stages = {name: (time, [0]) for name, (time, rows) in draft.stages.items() if name == "commanded" and 0 in rows}
     twin.src_ip, twin.src_port, twin.src_host = draft.src_ip, draft.src_port, draft.src_host
     twin.sources = set(draft.sources)
-    fold.drafts.append(twin)
+    fold.begin(twin)
     if draft.process is not None:
-        for connection in draft.process.connections:
-            claims.attach_connection(twin, connection)
-        draft.process.drafts.append(twin)
+        for connection in draft.process.connections or ():
+            claims.attach_connection(twin, connection.read())
+        draft.process.owns(twin)
     _landed(fold, twin, event, False)
     return True
 
@@ -187,7 +188,7 @@ def renamed(fold: HostFold, event: Event, process: Process | None) -> None:
     if draft is None:
         if roles.any_part(paths.path_key(event.file_path), fold.roles.own_files):
             return
-        if process is not None and (process.drafts or any(owner.drafts for owner in process.lineage(3))):
+        if process is not None and process.has_drafts(3):
             file_appeared(fold, event, process, [])
         return
     lineage = process.lineage() if process is not None else []
@@ -205,7 +206,7 @@ def checked(fold: HostFold, event: Event, action: Action, process: Process | Non
     """A hash check of a file that a transfer brought."""
     if not action.file:
         return
-    cwd = event.cwd or (process.cwd if process is not None else None)
+    cwd = event.cwd or (process.told.cwd if process is not None else None)
     draft = find_file(fold, action.file, cwd)
     if draft is not None:
         draft.see("checked", event, claims.summary(event))
@@ -215,7 +216,7 @@ def sent(fold: HostFold, event: Event, action: Action, process: Process | None) 
     """A file that a transfer brought goes on to another host."""
     if not action.file:
         return
-    draft = find_file(fold, action.file, event.cwd or (process.cwd if process is not None else None))
+    draft = find_file(fold, action.file, event.cwd or (process.told.cwd if process is not None else None))
     if draft is not None:
         draft.see("spread", event, claims.summary(event))
         remote = locations.host_of(action.remote) if action.remote and "@" in action.remote else action.remote
@@ -248,15 +249,15 @@ def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]
     arguments = words.arguments(event)
     if program in fold.roles.runners:
         for word in words.run_by(program, arguments):
-            draft = find_file(fold, word, process.cwd) or _by_stem(fold, word)
+            draft = find_file(fold, word, process.told.cwd) or _by_stem(fold, word)
             if draft is not None and draft not in claimed and draft.process is not process and draft.outcome != "blocked":
                 _ran(draft, event, claims.summary(event))
     if program in fold.roles.extractors or program in fold.roles.copiers:
         for word in arguments[1:]:
-            draft = find_file(fold, word, process.cwd)
+            draft = find_file(fold, word, process.told.cwd)
             if draft is not None and draft not in claimed:
                 process.unpacks = draft
-                _remember_copy(fold, draft, program, arguments, process.cwd)
+                _remember_copy(fold, draft, program, arguments, process.told.cwd)
 
 
 def typed(fold: HostFold, event: Event, claimed: list[Draft]) -> None:
@@ -299,11 +300,36 @@ def _by_hash(fold: HostFold, event: Event) -> Draft | None:
 
 def _from_opened_archive(fold: HostFold, image: str) -> Draft | None:
     """Explorer runs a member of a zip from `Temp1_NAME.zip`."""
-    match = re.search(r"/(?:temp\d+_|rar\$\w+\.|7z\w+/)?([^/]+\.(?:zip|rar|7z))/", image)
-    if match is None:
-        return None
-    known = fold.by_base.get(re.sub(r"^temp\d+_", "", match[1]))
+    known = fold.by_base.get(_archive_in(image))
     return known[-1] if known else None
+
+
+def _archive_in(image: str) -> str:
+    """The base name of the archive that a program's path shows it to be a member of; empty where it shows none."""
+    match = re.search(r"/(?:temp\d+_|rar\$\w+\.|7z\w+/)?([^/]+\.(?:zip|rar|7z))/", image)
+    return re.sub(r"^temp\d+_", "", match[1]) if match is not None else ""
+
+
+class Image(NamedTuple):
+    """By which keys something that was brought in may be found from the path of a program."""
+
+    key: str
+    base: str
+    archive: str
+
+
+@functools.lru_cache(maxsize=8_192)
+def image_of(path: str | None) -> Image:
+    """The keys of a program's path."""
+    key = paths.path_key(path)
+    return Image(key, key.rsplit("/", 1)[-1], _archive_in(key))
+
+
+@functools.cache
+def handling() -> frozenset[str]:
+    """Programs whose arguments may name something that was brought in."""
+    known = roles.load()
+    return known.runners | known.extractors | known.copiers
 
 
 def _by_stem(fold: HostFold, word: str) -> Draft | None:
@@ -325,8 +351,8 @@ def _child_of_loader(process: Process, event: Event) -> None:
     parent = process.parent
     if parent is None:
         return
-    for draft in parent.drafts[-3:]:
-        if draft.action.runs and draft not in process.drafts and 0 <= event.time - draft.time <= CARRY_WINDOW:
+    for draft in (parent.drafts or ())[-3:]:
+        if draft.action.runs and draft not in (process.drafts or ()) and 0 <= event.time - draft.time <= CARRY_WINDOW:
             draft.see("run", event, f"child {event.process_path}")
             draft.mark("child_after")
 

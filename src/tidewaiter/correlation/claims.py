@@ -46,14 +46,19 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
     draft = _existing(fold, event, action, process)
     if draft is None:
         draft = Draft(
-            fold.host, event.time, action, process, finding.analytic, user=event.user or (process.user if process else None)
+            fold.host,
+            event.time,
+            action,
+            process,
+            finding.analytic,
+            user=event.user or (process.told.user if process else None),
         )
         draft.add_urls(action.urls)
-        fold.drafts.append(draft)
+        fold.begin(draft)
         draft.see(finding.stage, event, summary(event))
         _look_back(fold, draft, process)
-        for inbound in reversed(fold.inbound):
-            if received(fold, draft, inbound):
+        for glimpse in reversed(fold.inbound):
+            if abs(glimpse.time - draft.time) <= RECEIVE_WINDOW and received(fold, draft, glimpse.read()):
                 break
     else:
         draft.see(finding.stage, event, summary(event))
@@ -62,13 +67,14 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
         kinds = {kind for _, kind in draft.sources}
         if kinds == {"shell_command", event.kind.value} and len(kinds) == len(draft.evidence):
             draft.time = event.time  # a history notes only the second
+            fold.newest = max(fold.newest, draft.time)
         if draft.process is not known:
             _look_back(fold, draft, draft.process)
-    if process is not None and draft not in process.drafts:
-        process.drafts.append(draft)
+    if process is not None:
+        process.owns(draft)
     _fill(draft, event, finding, action)
     if action.dest:
-        fold.know(draft, paths.resolve(action.dest, event.cwd or (process.cwd if process else None)))
+        fold.know(draft, paths.resolve(action.dest, event.cwd or (process.told.cwd if process else None)))
     if (action.runs or RUN_LATER in action.notes) and draft.outcome not in ("blocked", "failed"):
         draft.see("run", event, summary(event))
     return draft
@@ -223,21 +229,21 @@ def _look_back(fold: HostFold, draft: Draft, process: Process | None) -> None:
     """What the process did just before it was understood: connections, and files opened by the shell before the exec."""
     if process is None:
         return
-    for event in process.connections:
-        if abs(event.time - draft.time) < ATTACH_WINDOW:
-            attach_connection(draft, event)
+    for glimpse in process.connections or ():
+        if abs(glimpse.time - draft.time) < ATTACH_WINDOW:
+            attach_connection(draft, glimpse.read())
     from tidewaiter.correlation import after
 
     for owner in (process, process.previous):
-        for event in owner.files if owner is not None else ():
-            if draft.time - 3 * SECOND <= event.time:
-                after.adopt(fold, draft, event, owner)
+        for glimpse in (owner.files if owner is not None else None) or ():
+            if draft.time - 3 * SECOND <= glimpse.time:
+                after.adopt(fold, draft, glimpse.read(), owner)
 
 
 def connected(event: Event, process: Process) -> None:
     """Attach a connection to the transfers of its process or of those that started it."""
     for owner in process.lineage(5):
-        for draft in reversed(owner.drafts[-8:]):
+        for draft in reversed((owner.drafts or ())[-8:]):
             if owner is not process and "shell_socket" in draft.marks:
                 continue  # what a shell starts connects for itself
             if draft.time - 5 * SECOND <= event.time <= draft.time + ATTACH_WINDOW and attach_connection(draft, event):

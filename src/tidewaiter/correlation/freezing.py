@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from tidewaiter.correlation.draft import Draft
+from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.pending import Waiting
-from tidewaiter.correlation.processes import Process, Processes
+from tidewaiter.correlation.processes import Process, Processes, Told
 from tidewaiter.correlation.wire_flow import Flow
 from tidewaiter.correlation.wire_ftp import Command
 from tidewaiter.correlation.wire_ranges import RangedFile
@@ -32,7 +33,7 @@ VERSION = 1
 _NODES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Draft, Waiting, Process, Processes, Flow, Command, RangedFile, Queries)
 }
-_LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Action, Carried, Event, Evidence, Finding)}
+_LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Action, Carried, Event, Evidence, Finding, Glimpse, Told)}
 _PLAIN = (str, int, float, bool, type(None))
 
 

@@ -2,18 +2,23 @@
 
 Batch is one pass with the rows of a host and `finish`; a live engine calls `step` again and again on the same state. Missing
 stages never prevent a transfer.
+
+Hardly any event has to do with a transfer. Each is therefore first skimmed: what acts in it is remembered, and by its glimpse
+alone it is decided whether the whole event has to be looked at. Skimming may let too much through, never too little.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog import roles
 from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
-from tidewaiter.correlation.processes import RECENT, Process, Processes
+from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
+from tidewaiter.correlation.processes import Process, Processes
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
 from tidewaiter.schema.case import Case
@@ -25,6 +30,7 @@ LIFETIME = 24 * 3_600 * 1_000_000
 SWEEP = 300 * 1_000_000
 """How often finished transfers are looked for (microseconds of log time)."""
 INBOUND_KEPT = 200
+_WORD = re.compile(r"\w+")
 
 
 @dataclass
@@ -46,9 +52,10 @@ class HostFold:
         self.by_path: dict[str, Draft] = {}
         self.by_base: dict[str, list[Draft]] = {}
         self.by_hash: dict[str, Draft] = {}
-        self.inbound: list[Event] = []
-        self.file_names: dict[str, Event] = {}  # recent files of services, by base name, for askers that come later
+        self.inbound: list[Glimpse] = []
+        self.newest = 0  # time of the latest draft
         self.roles = roles.load()
+        self._hints: set[str] | None = None  # first words of all names under which something is known; None: to be made
         self._swept = 0
 
     # ---------------------------------------------------------------- interface
@@ -57,12 +64,26 @@ class HostFold:
 
         What is given up depends on the times alone, not on where the rows are cut: at every full SWEEP of log time.
         """
+        return self.advance([glimpse_of(event, findings) for event, findings in rows], watermark)
+
+    def advance(self, glimpses: Iterable[Glimpse], watermark: int) -> list[Case]:
+        """As `step`, of rows that are packed."""
         done: list[Case] = []
-        for event, findings in rows:
-            if event.time // SWEEP > self._swept:
-                done += self._sweep(event.time)
-            self._take(event, findings)
-        if watermark // SWEEP > self._swept:
+        due = (self._swept + 1) * SWEEP
+        skims = _SKIMS
+        for glimpse in glimpses:
+            if glimpse.time >= due:
+                done += self._sweep(glimpse.time)
+                due = (self._swept + 1) * SWEEP
+            if glimpse.findings:
+                self._take(glimpse)
+            else:
+                skim = skims.get(glimpse.kind)
+                if skim is None:
+                    self._take(glimpse)
+                else:
+                    skim(self, glimpse)
+        if watermark >= due:
             done += self._sweep(watermark)
         return done
 
@@ -81,6 +102,7 @@ class HostFold:
         gone = set(map(id, done))
         for draft in done:
             draft.released = True
+        self._hints = None
         self.drafts = [draft for draft in self.drafts if id(draft) not in gone]
         self.by_path = {path: draft for path, draft in self.by_path.items() if id(draft) not in gone}
         self.by_hash = {value: draft for value, draft in self.by_hash.items() if id(draft) not in gone}
@@ -93,10 +115,12 @@ class HostFold:
         return [assemble(draft, self.view.kinds, self.view.name) for draft in done]
 
     # ------------------------------------------------------------------- events
-    def _take(self, event: Event, findings: Iterable[Finding]) -> None:
-        process = self.processes.of(event)
+    def _take(self, glimpse: Glimpse) -> None:
+        """Look at a whole event, with what was found in it."""
+        event = glimpse.read()
+        process = self.processes.of(glimpse)
         claimed: list[Draft] = []
-        for finding in findings:
+        for finding in glimpse.findings:
             action = finding.action
             if action is None:
                 continue
@@ -110,7 +134,12 @@ class HostFold:
                 pending.offer(self, event, finding, process)
         handler = _HANDLERS.get(event.kind)
         if handler is not None:
-            handler(self, event, process, claimed)
+            handler(self, glimpse, event, process, claimed)
+
+    def begin(self, draft: Draft) -> None:
+        """Take in a new transfer."""
+        self.drafts.append(draft)
+        self.newest = max(self.newest, draft.time)
 
     def know(self, draft: Draft, path: str | None) -> None:
         """The transfer's content is (also) at this path."""
@@ -120,80 +149,188 @@ class HostFold:
         draft.paths.add(key)
         self.by_path[key] = draft
         base = key.rsplit("/", 1)[-1]
+        if self._hints is not None:
+            self._hints.add(_first_word(base))
         known = self.by_base.setdefault(base, [])
         if draft not in known:
             known.append(draft)
             del known[:-8]
 
-    def on_process(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    # ------------------------------------------------------- events that nothing was found in
+    def skim_start(self, glimpse: Glimpse) -> None:
+        """A program started: it may run what landed, or be the child of a loader."""
+        process = self.processes.start(glimpse)
+        parent = process.parent
+        loader = parent is not None and parent.asked_lately(1, glimpse.time - after.CARRY_WINDOW)
+        if loader or ((self.by_path or self.by_hash) and self._names_something(glimpse, process)):
+            after.started(self, glimpse.read(), process, [])
+        if glimpse.sign:
+            pending.shell_started(self, glimpse, process)
+
+    def _names_something(self, glimpse: Glimpse, process: Process) -> bool:
+        """Whether a start may be of something that was brought in, or name it."""
+        image = after.image_of(glimpse.path)
+        if image.key in self.by_path or image.base in self.by_base or image.archive in self.by_base:
+            return True
+        if glimpse.sha256 is not None and glimpse.sha256 in self.by_hash:
+            return True
+        if process.program not in after.handling():
+            return False
+        event = glimpse.read()
+        if paths.path_key(event.cwd if process.record is glimpse else process.told.cwd) in self.by_path:
+            return True  # `.` and the like name it without its name
+        hints = self._hints
+        if hints is None:
+            hints = self._hints = {_first_word(path.rsplit("/", 1)[-1]) for path in (*self.by_path, *self.by_base)}
+        text = " ".join(event.argv) if event.argv else event.command_line or ""
+        return "" in hints or not hints.isdisjoint(_WORD.findall(text.lower()))
+
+    def skim_typed(self, glimpse: Glimpse) -> None:
+        """A typed line."""
+        self.processes.of(glimpse)
+        if self.by_base:
+            after.typed(self, glimpse.read(), [])
+
+    def skim_connection(self, glimpse: Glimpse) -> None:
+        """A connection."""
+        process = self.processes.of(glimpse)
+        if glimpse.sign:
+            self._came_in(glimpse)
+        elif process is not None:
+            process.connected(glimpse)
+            if process.asked_lately(5, glimpse.time - claims.ATTACH_WINDOW):
+                claims.connected(glimpse.read(), process)
+
+    def _came_in(self, glimpse: Glimpse) -> None:
+        self.inbound.append(glimpse)
+        del self.inbound[:-INBOUND_KEPT]
+        if glimpse.time <= self.newest + claims.RECEIVE_WINDOW:
+            claims.inbound(self, glimpse.read())
+
+    def skim_file(self, glimpse: Glimpse) -> None:
+        """A file appeared, or its writing was prevented."""
+        process = self.processes.of(glimpse)
+        path = glimpse.path
+        if process is None:
+            if path in self.by_path:
+                self._appeared(glimpse, process, [])
+            return
+        if path in self.by_path or self._writes_for_somebody(process, glimpse):
+            self._appeared(glimpse, process, [])
+        elif glimpse.kind is EventKind.FILE_CREATE:
+            process.wrote(glimpse)
+
+    def _writes_for_somebody(self, process: Process, glimpse: Glimpse) -> bool:
+        """Whether a process may write what it, one of its ancestors or somebody else asked for."""
+        if process.unpacks is not None or process.asked_lately(4, glimpse.time - after.CARRY_WINDOW):
+            return True
+        if not self.drafts:
+            return False
+        program = process.program
+        if program in self.roles.agents and glimpse.time <= self.newest + after.AGENT_WINDOW:
+            return True
+        return program in self.roles.web_workers and (glimpse.path or "").endswith(".compiled")
+
+    def _appeared(self, glimpse: Glimpse, process: Process | None, claimed: list[Draft]) -> None:
+        if process is not None and glimpse.kind is EventKind.FILE_CREATE:
+            process.wrote(glimpse)
+        blocked = glimpse.kind is EventKind.FILE_BLOCKED
+        after.file_appeared(self, glimpse.read(), process, claimed, blocked=blocked)
+
+    def skim_rename(self, glimpse: Glimpse) -> None:
+        """A file got another name."""
+        process = self.processes.of(glimpse)
+        if glimpse.path in self.by_path or (process is not None and process.has_drafts(3)):
+            after.renamed(self, glimpse.read(), process)
+
+    def skim_stream(self, glimpse: Glimpse) -> None:
+        """A stream of a file."""
+        self.processes.of(glimpse)
+        if glimpse.path in self.by_path:
+            self.on_stream(glimpse, glimpse.read(), None, [])
+
+    def skim_load(self, glimpse: Glimpse) -> None:
+        """A library or module was loaded."""
+        self.processes.of(glimpse)
+        if glimpse.path in self.by_path:
+            self.on_load(glimpse, glimpse.read(), None, [])
+
+    # ----------------------------------------------------------------- whole events
+    def on_process(self, glimpse: Glimpse, event: Event, process: Process | None, claimed: list[Draft]) -> None:
         """A program started: it may run, unpack, copy or check what landed, or be the child of a loader."""
         if process is not None:
             after.started(self, event, process, claimed)
-            pending.shell_started(self, event, process)
+            pending.shell_started(self, glimpse, process)
 
-    def on_typed(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
+    def on_typed(self, _glimpse: Glimpse, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """A typed line: it may run what an earlier one fetched."""
         after.typed(self, event, claimed)
 
-    def on_connection(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
+    def on_connection(self, glimpse: Glimpse, event: Event, process: Process | None, claimed: list[Draft]) -> None:
         """A connection: by the program that asked, by a child that carries for it, or an inbound one that may bring a file."""
-        if event.initiated is False:
-            self.inbound.append(event)
-            del self.inbound[:-INBOUND_KEPT]
-            claims.inbound(self, event)
-            return
-        if process is None or claimed:
-            return
-        process.connections.append(event)
-        del process.connections[:-RECENT]
-        claims.connected(event, process)
+        if glimpse.sign:
+            self._came_in(glimpse)
+        elif process is not None and not claimed:
+            process.connected(glimpse)
+            claims.connected(event, process)
 
-    def on_file(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
-        """A file appeared: it may be what somebody asked for."""
-        if process is not None:
-            process.files.append(event)
-            del process.files[:-RECENT]
-        after.file_appeared(self, event, process, claimed)
+    def on_file(self, glimpse: Glimpse, _event: Event, process: Process | None, claimed: list[Draft]) -> None:
+        """A file appeared, or its writing was prevented: it may be what somebody asked for."""
+        self._appeared(glimpse, process, claimed)
 
-    def on_rename(self, event: Event, process: Process | None, _claimed: list[Draft]) -> None:
+    def on_rename(self, _glimpse: Glimpse, event: Event, process: Process | None, _claimed: list[Draft]) -> None:
         """A file got another name: the transfer is known under both."""
         after.renamed(self, event, process)
 
-    def on_stream(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
+    def on_stream(self, _glimpse: Glimpse, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """A stream of a file: its hash, or where the browser says it came from."""
         draft = self.by_path.get(paths.path_key(event.file_path))
         if draft is not None and draft not in claimed:
             draft.take_hashes(event)
             draft.see("landed", event, f"stream {event.target or ''} of {event.file_path}")
 
-    def on_load(self, event: Event, _process: Process | None, _claimed: list[Draft]) -> None:
+    def on_load(self, _glimpse: Glimpse, event: Event, _process: Process | None, _claimed: list[Draft]) -> None:
         """A library or module was loaded."""
         draft = self.by_path.get(paths.path_key(event.file_path))
         if draft is not None and draft.time <= event.time + 2_000_000:
             draft.see("run", event, f"{event.process_path or 'the kernel'} loaded {event.file_path}")
 
-    def on_service(self, event: Event, _process: Process | None, _claimed: list[Draft]) -> None:
+    def on_service(self, _glimpse: Glimpse, event: Event, _process: Process | None, _claimed: list[Draft]) -> None:
         """A service was installed: its program may be a transfer."""
         after.service(self, event)
 
-    def on_detection(self, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
+    def on_detection(self, _glimpse: Glimpse, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """Another product judged a file or a command line."""
         after.detected(self, event, claimed)
 
-    def on_blocked(self, event: Event, process: Process | None, claimed: list[Draft]) -> None:
-        """The sensor prevented a write."""
-        after.file_appeared(self, event, process, claimed, blocked=True)
+
+def _first_word(name: str) -> str:
+    """Whoever spells a name spells its first word; empty where it holds none."""
+    word = _WORD.search(name)
+    return "" if word is None else word[0]
 
 
-_HANDLERS = {
+_Handler = Callable[[HostFold, Glimpse, Event, Process | None, list[Draft]], None]
+_HANDLERS: dict[EventKind, _Handler] = {
     EventKind.PROCESS_START: HostFold.on_process,
     EventKind.SHELL_COMMAND: HostFold.on_typed,
     EventKind.CONNECTION: HostFold.on_connection,
     EventKind.FILE_CREATE: HostFold.on_file,
     EventKind.FILE_RENAME: HostFold.on_rename,
     EventKind.FILE_STREAM: HostFold.on_stream,
-    EventKind.FILE_BLOCKED: HostFold.on_blocked,
+    EventKind.FILE_BLOCKED: HostFold.on_file,
     EventKind.IMAGE_LOAD: HostFold.on_load,
     EventKind.SERVICE_INSTALL: HostFold.on_service,
     EventKind.MALWARE_DETECTED: HostFold.on_detection,
 }
+_SKIMS: dict[EventKind, Callable[[HostFold, Glimpse], None]] = {
+    EventKind.PROCESS_START: HostFold.skim_start,
+    EventKind.SHELL_COMMAND: HostFold.skim_typed,
+    EventKind.CONNECTION: HostFold.skim_connection,
+    EventKind.FILE_CREATE: HostFold.skim_file,
+    EventKind.FILE_RENAME: HostFold.skim_rename,
+    EventKind.FILE_STREAM: HostFold.skim_stream,
+    EventKind.FILE_BLOCKED: HostFold.skim_file,
+    EventKind.IMAGE_LOAD: HostFold.skim_load,
+}
+"""What of an event with no finding is looked at first; those of other kinds are looked at whole."""

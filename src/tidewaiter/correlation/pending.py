@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidewaiter.correlation import claims, words
+from tidewaiter.correlation import claims
+from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action, ActionKind
@@ -51,41 +52,37 @@ def offer(fold: HostFold, event: Event, finding: Finding, process: Process | Non
     parent = process.parent
     if parent is None:
         return False
-    shell = next((one for one in reversed(parent.idle) if abs(one.time - event.time) <= PIPE_WINDOW), None)
+    shell = next((one for one in reversed(parent.idle or ()) if abs(one.time - event.time) <= PIPE_WINDOW), None)
     if shell is not None:
-        _claim(fold, event, finding, process, shell=shell)
+        _claim(fold, event, finding, process, shell=shell.read())
         return True
     if _known_elsewhere(fold, event, action):
         _claim(fold, event, finding, process)
         return True
-    parent.waiting.append(Waiting(event, finding, process))
-    del parent.waiting[:-8]
+    parent.waiting = [*(parent.waiting or ())[-7:], Waiting(event, finding, process)]
     return False
 
 
-def shell_started(fold: HostFold, event: Event, process: Process) -> None:
+def shell_started(fold: HostFold, glimpse: Glimpse, process: Process) -> None:
     """An interpreter without a script reads what a sibling brings."""
-    if process.parent is None or process.program not in fold.roles.script_readers or not _without_script(event):
+    parent = process.parent
+    if parent is None or not glimpse.sign:
         return
-    for waiting in reversed(process.parent.waiting):
-        if abs(waiting.event.time - event.time) <= PIPE_WINDOW:
-            process.parent.waiting.remove(waiting)
-            _claim(fold, waiting.event, waiting.finding, waiting.process, shell=event)
+    for waiting in reversed(parent.waiting or ()):
+        if abs(waiting.event.time - glimpse.time) <= PIPE_WINDOW:
+            parent.waiting = [one for one in parent.waiting or () if one is not waiting]
+            _claim(fold, waiting.event, waiting.finding, waiting.process, shell=glimpse.read())
             return
-    process.parent.idle.append(event)
-    del process.parent.idle[:-8]
-
-
-def _without_script(event: Event) -> bool:
-    rest = words.arguments(event)[1:]
-    return rest[:1] in (["-s"], ["-"]) or all(word in ("-", "-s", "-x", "-e", "--") for word in rest)
+    parent.idle = [*(parent.idle or ())[-7:], glimpse]
 
 
 def _redirect(process: Process, event: Event) -> Event | None:
     for owner in (process, process.previous):
-        for one in reversed(owner.files if owner is not None else ()):
-            if -REDIRECT_WINDOW <= one.time - event.time <= 0 and one.file_path and not _NOTHING.match(one.file_path):
-                return one
+        for glimpse in reversed((owner.files if owner is not None else None) or ()):
+            if -REDIRECT_WINDOW <= glimpse.time - event.time <= 0:
+                one = glimpse.read()
+                if one.file_path and not _NOTHING.match(one.file_path):
+                    return one
     return None
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
-from dataclasses import dataclass, field
+import functools
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from tidewaiter.catalog import roles
 from tidewaiter.correlation.draft import Draft
-from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.correlation.glimpse import Glimpse
+from tidewaiter.schema.event import EventKind
 
 if TYPE_CHECKING:
     from tidewaiter.correlation.pending import Waiting
@@ -16,39 +21,57 @@ KEPT = 40_000
 """Processes remembered per host; the oldest are evicted and counted."""
 RECENT = 48
 """File and connection events remembered per process."""
+SAME_START = 3_000_000
+"""Two sensors report one start within this time (microseconds)."""
 
 
-@dataclass(eq=False)
+class Told(msgspec.Struct):
+    """What the logs tell of a process that only a transfer of it asks for."""
+
+    name: str | None = None
+    command_line: str | None = None
+    cwd: str | None = None
+    user: str | None = None
+    original_name: str | None = None
+    parent_path: str | None = None
+    log_source: str | None = None  # that told of its start
+
+
+@dataclass(eq=False, slots=True)
 class Process:
-    """One process, as far as the logs tell."""
+    """One process, as far as the logs tell. Lists that hold nothing are None: most processes never need them."""
 
     pid: int | None
     key: str | None
     path: str | None = None
-    name: str | None = None
-    command_line: str | None = None
-    argv: tuple[str, ...] | None = None
-    cwd: str | None = None
-    user: str | None = None
-    original_name: str | None = None
     parent: Process | None = None
-    parent_path: str | None = None
     started: int = 0
     seen_start: bool = False
+    record: Glimpse | None = None  # the event that tells the rest, until somebody asks
+    known: Told | None = None
     previous: Process | None = None  # the program that the same pid ran before an exec
-    files: list[Event] = field(default_factory=list)
-    connections: list[Event] = field(default_factory=list)
-    drafts: list[Draft] = field(default_factory=list)
-    waiting: list[Waiting] = field(default_factory=list)  # its children's fetches whose use is not known yet
-    idle: list[Event] = field(default_factory=list)  # its children that are interpreters without a script
+    files: list[Glimpse] | None = None
+    connections: list[Glimpse] | None = None
+    drafts: list[Draft] | None = None
+    waiting: list[Waiting] | None = None  # its children's fetches whose use is not known yet
+    idle: list[Glimpse] | None = None  # its children that are interpreters without a script
     unpacks: Draft | None = None  # it unpacks or copies the file of this transfer
-    start_event: Event | None = None
+
+    @property
+    def told(self) -> Told:
+        """What else is known of it."""
+        if self.known is None:
+            self.known = Told()
+            if self.record is not None:
+                event, self.record = self.record.read(), None
+                self.known = Told(event.process_name, event.command_line, event.cwd, event.user, event.original_name,
+                                  event.parent_path, event.log_source)  # fmt: skip
+        return self.known
 
     @property
     def program(self) -> str:
         """Base name in lower case without .exe."""
-        text = (self.path or self.name or "").replace("\\", "/").rsplit("/", 1)[-1].lower()
-        return text.removesuffix(".exe")
+        return _program_name(self.path or self.told.name or "")
 
     def lineage(self, depth: int = 6) -> list[Process]:
         """The process and its ancestors, nearest first."""
@@ -59,103 +82,172 @@ class Process:
             at = at.parent
         return found
 
+    def has_drafts(self, depth: int) -> bool:
+        """Whether it, or one of its ancestors, asked for a transfer."""
+        at: Process | None = self
+        while at is not None and depth:
+            if at.drafts is not None:
+                return True
+            at = at.parent
+            depth -= 1
+        return False
+
+    def asked_lately(self, depth: int, since: int) -> bool:
+        """Whether it, or one of its ancestors, asked for a transfer after a time (microseconds)."""
+        at: Process | None = self
+        while at is not None and depth:
+            if at.drafts is not None:
+                for draft in at.drafts[-8:]:
+                    if draft.time >= since:
+                        return True
+            at = at.parent
+            depth -= 1
+        return False
+
+    def owns(self, draft: Draft) -> None:
+        """The process asked for this transfer, or what it says belongs to it."""
+        if self.drafts is None:
+            self.drafts = [draft]
+        elif draft not in self.drafts:
+            self.drafts.append(draft)
+
+    def wrote(self, glimpse: Glimpse) -> None:
+        """Remember a file of late."""
+        if self.files is None:
+            self.files = [glimpse]
+            return
+        self.files.append(glimpse)
+        if len(self.files) > RECENT:
+            del self.files[0]
+
+    def connected(self, glimpse: Glimpse) -> None:
+        """Remember a connection of late."""
+        if self.connections is None:
+            self.connections = [glimpse]
+            return
+        self.connections.append(glimpse)
+        if len(self.connections) > RECENT:
+            del self.connections[0]
+
+
+_program_name = functools.lru_cache(maxsize=8_192)(roles.program_name)
+
 
 class Processes:
     """All processes of a host that may still matter."""
 
     def __init__(self) -> None:
-        self._by_key: OrderedDict[str, Process] = OrderedDict()
+        self._by_key: dict[str, Process] = {}
         self._by_pid: dict[int, Process] = {}
+        self._kept: deque[Process] = deque()  # in the order in which they became known
         self._recent: deque[Process] = deque(maxlen=64)
+        self._nameless = False  # whether a sensor told of a start without a pid
         self.evicted = 0
 
-    def of(self, event: Event) -> Process | None:
+    def of(self, glimpse: Glimpse) -> Process | None:
         """The process that acts in an event; one that was never seen starting is made up from what the event says."""
-        if event.kind is EventKind.PROCESS_START:
-            return self._start(event)
-        if event.process_key is None and event.pid is None:
+        if glimpse.kind is EventKind.PROCESS_START:
+            return self.start(glimpse)
+        if glimpse.key is None and glimpse.pid is None:
             return None
-        found = self._find(event.process_key, event.pid)
+        found = self._find(glimpse.key, glimpse.pid)
         if found is None:
-            found = Process(event.pid, event.process_key, event.process_path, event.process_name, started=event.time)
-            found.user = event.user
+            event = glimpse.read()
+            told = Told(event.process_name, user=event.user)
+            found = Process(event.pid, event.process_key, event.process_path, started=event.time, known=told)
             found.parent = self._find(event.parent_key, event.parent_pid)  # a fork that never executed a program of its own
             self._keep(found)
-        if found.path is None:
-            found.path = event.process_path
+        elif found.path is None:
+            found.path = glimpse.read().process_path
         return found
 
     def _find(self, key: str | None, pid: int | None) -> Process | None:
-        if key is not None and key in self._by_key:
-            return self._by_key[key]
-        found = self._by_pid.get(pid) if pid is not None else None
+        if key is not None:
+            found = self._by_key.get(key)
+            if found is not None:
+                return found
+        if pid is None:
+            return None
+        found = self._by_pid.get(pid)
         if found is not None and key is not None and found.key is not None and found.key != key:
             return None
         return found
 
-    def _start(self, event: Event) -> Process:
-        known = self._find(event.process_key, event.pid) or self._told_without_id(event)
-        if known is not None and known.seen_start and _same_start(known, event):
-            known.key = known.key or event.process_key  # a second sensor saw the same start
-            if known.pid is None and event.pid is not None:
-                known.pid = event.pid
-                self._by_pid[event.pid] = known
-            known.original_name = known.original_name or event.original_name
-            known.cwd = known.cwd or event.cwd
-            if event.process_key:
-                self._by_key[event.process_key] = known
+    def start(self, glimpse: Glimpse) -> Process:
+        """The process that an event tells the start of."""
+        key, pid = glimpse.key, glimpse.pid
+        known = self._find(key, pid)
+        if known is None and (pid is None or self._nameless):
+            known = self._told_without_id(glimpse)
+        if known is not None and known.seen_start and _same_start(known, glimpse):
+            self._again(known, glimpse)
             return known
-        fresh = Process(
-            event.pid, event.process_key, event.process_path, event.process_name, event.command_line, event.argv, event.cwd,
-            event.user, event.original_name, started=event.time, seen_start=True, start_event=event,
-        )  # fmt: skip
-        fresh.parent_path = event.parent_path
-        fresh.parent = self._find(event.parent_key, event.parent_pid)
-        if fresh.parent is None and (event.parent_key or event.parent_pid is not None):
-            fresh.parent = Process(
-                event.parent_pid, event.parent_key, event.parent_path, command_line=event.parent_command_line
-            )
-            self._keep(fresh.parent)
-        if known is not None and known.seen_start is False and not known.drafts and event.process_key == known.key:
-            fresh.files, fresh.connections = known.files, known.connections  # its acts were logged before its start
-        elif known is not None and event.process_key is None:
-            fresh.previous = known
-            known.previous = None  # one program back is enough, and a pid that is used again and again must not hold all
+        parent = self._find(glimpse.parent_key, glimpse.parent_pid)
+        if parent is None and (glimpse.parent_key or glimpse.parent_pid is not None):
+            event = glimpse.read()
+            told = Told(command_line=event.parent_command_line)
+            parent = Process(event.parent_pid, event.parent_key, event.parent_path, known=told)
+            self._keep(parent)
+        fresh = Process(pid, key, glimpse.path, parent, glimpse.time, True, glimpse)
+        if known is not None:
+            if not known.seen_start and known.drafts is None and key == known.key:
+                fresh.files, fresh.connections = known.files, known.connections  # its acts were logged before its start
+            elif key is None:
+                fresh.previous = known
+                known.previous = None  # one program back is enough, and a pid that is used again and again must not hold all
         self._keep(fresh)
         self._recent.append(fresh)
+        if pid is None:
+            self._nameless = True
         return fresh
 
-    def _told_without_id(self, event: Event) -> Process | None:
+    def _again(self, known: Process, glimpse: Glimpse) -> None:
+        """A second sensor saw the same start."""
+        event = glimpse.read()
+        known.key = known.key or event.process_key
+        if known.pid is None and event.pid is not None:
+            known.pid = event.pid
+            self._by_pid[event.pid] = known
+        told = known.told
+        told.original_name = told.original_name or event.original_name
+        told.cwd = told.cwd or event.cwd
+        if event.process_key:
+            self._by_key[event.process_key] = known
+
+    def _told_without_id(self, glimpse: Glimpse) -> Process | None:
         """Exports that lose the pid of one sensor: the same command line, told by another sensor at the same time."""
-        if not event.command_line:
-            return None
+        line = None
         for process in reversed(self._recent):
-            if (
-                process.command_line == event.command_line
-                and (process.pid is None or event.pid is None)
-                and _same_start(process, event)
-            ):
-                return process
+            if (process.pid is None or glimpse.pid is None) and abs(process.started - glimpse.time) <= SAME_START:
+                line = line or glimpse.read().command_line
+                if not line:
+                    return None
+                if process.told.command_line == line and _same_start(process, glimpse):
+                    return process
         return None
 
     def _keep(self, process: Process) -> None:
-        key = process.key or f"pid:{process.pid}:{process.started}"
-        self._by_key[key] = process
+        if process.key:
+            self._by_key[process.key] = process
         if process.pid is not None:
             self._by_pid[process.pid] = process
-        while len(self._by_key) > KEPT:
-            _, old = self._by_key.popitem(last=False)
+        kept = self._kept
+        kept.append(process)
+        while len(kept) > KEPT:
+            old = kept.popleft()
             self.evicted += 1
+            if old.key and self._by_key.get(old.key) is old:
+                del self._by_key[old.key]
             if old.pid is not None and self._by_pid.get(old.pid) is old:
                 del self._by_pid[old.pid]
 
 
-def _same_start(known: Process, event: Event) -> bool:
+def _same_start(known: Process, glimpse: Glimpse) -> bool:
     """Two sensors (Sysmon 1 and Security 4688) report one start: same pid, close in time, no other GUID, same program."""
-    if abs(known.started - event.time) > 3_000_000 or (known.key and event.process_key and known.key != event.process_key):
+    if abs(known.started - glimpse.time) > SAME_START or (known.key and glimpse.key and known.key != glimpse.key):
         return False
-    if known.start_event is not None and known.start_event.log_source == event.log_source:
+    if (known.path or "").replace("\\", "/").rsplit("/", 1)[-1].lower() != (
+        (glimpse.path or "").replace("\\", "/").rsplit("/", 1)[-1].lower()
+    ):
         return False
-    left = (known.path or "").replace("\\", "/").rsplit("/", 1)[-1].lower()
-    right = (event.process_path or "").replace("\\", "/").rsplit("/", 1)[-1].lower()
-    return left == right
+    return known.told.log_source is None or known.told.log_source != glimpse.read().log_source

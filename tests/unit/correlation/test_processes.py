@@ -7,22 +7,23 @@ from typing import Any
 import pytest
 
 from tidewaiter.correlation import processes
+from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
 from tidewaiter.correlation.processes import Process, Processes
 from tidewaiter.schema.event import Event, EventKind
 
 SECOND = 1_000_000
 
 
-def event(kind: EventKind, seconds: float, **fields: Any) -> Event:
+def event(kind: EventKind, seconds: float, **fields: Any) -> Glimpse:
     fields.setdefault("log_source", "windows_sysmon")
-    return Event(kind=kind, time=int(seconds * SECOND), log_file="x", record="1", **fields)
+    return glimpse_of(Event(kind=kind, time=int(seconds * SECOND), log_file="x", record="1", **fields), ())
 
 
-def start(seconds: float, pid: int, path: str = "/usr/bin/a", **fields: Any) -> Event:
+def start(seconds: float, pid: int, path: str = "/usr/bin/a", **fields: Any) -> Glimpse:
     return event(EventKind.PROCESS_START, seconds, pid=pid, process_path=path, **fields)
 
 
-def of(known: Processes, one: Event) -> Process:
+def of(known: Processes, one: Glimpse) -> Process:
     found = known.of(one)
     assert found is not None
     return found
@@ -91,10 +92,10 @@ def test_lineage_ends_where_a_pid_is_its_own_ancestor() -> None:
 def test_acts_before_the_start_belong_to_the_process_that_the_sensor_names() -> None:
     known = Processes()
     early = of(known, event(EventKind.CONNECTION, 0, pid=9, process_key="{k}"))
-    early.connections.append(event(EventKind.CONNECTION, 0, pid=9, process_key="{k}"))
+    early.connected(event(EventKind.CONNECTION, 0, pid=9, process_key="{k}"))
     late = of(known, start(0.2, 9, process_key="{k}"))
 
-    assert late.connections == early.connections
+    assert late.connections == early.connections is not None
 
 
 def test_the_oldest_are_forgotten_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
