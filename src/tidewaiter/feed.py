@@ -31,8 +31,8 @@ class Chunk(msgspec.Struct, kw_only=True):
     """Whole lines, as they came from one log file.
 
     `data` may be empty: then only the position moves on (a log file was found, or came to its end), and it is committed like
-    any other. A chunk with `finished` may be followed by a further one of its generation, with `finished` again, where a program
-    wrote on in a file that had been rotated away.
+    any other. A chunk with `finished` may be followed by a further one of its generation, with `finished` again, where a
+    program wrote on in a file that had been rotated away.
     """
 
     log_file: str  # what evidence cites: path as given, "stdin", "syslog:udp:5514", "nats:SUBJECT", "kafka:TOPIC/0"
@@ -70,9 +70,9 @@ class Feed(Protocol):
         ...
 
     def poll(self, most: int) -> list[Chunk]:
-        """What has come, about `most` bytes at most; [] where nothing has. Takes about 50 ms; no trouble of the input is raised.
+        """What has come, about `most` bytes at most; [] where nothing has. Takes about 50 ms; raises no trouble of the input.
 
-        Chunks of one log file come in order, and no two generations of it are mixed.
+        Chunks of one log file come in order: a generation begins when the one before it is finished.
         """
         ...
 
@@ -240,6 +240,8 @@ def cut_lines(raw: bytes, *, skipping: bool = False, longest: int = LONGEST_LINE
     rest = raw[used:]
     if rest[:1] == b"\0":
         text = rest.lstrip(b"\0")
+        if not text and len(rest) <= longest:  # nothing follows yet: these may be bytes that are still to be written
+            return Cut(whole, lines, used, False, left_out, long_lines, nul)
         nul, used, rest = nul + len(rest) - len(text), used + len(rest) - len(text), text
     if len(rest) <= longest:
         return Cut(whole, lines, used, False, left_out, long_lines, nul)
