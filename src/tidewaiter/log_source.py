@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event
 
 HEAD_BYTES = 65_536
@@ -46,6 +47,14 @@ class StreamSource(Protocol):
 
         Raises DamagedError only where reading cannot go on; everything before it has been yielded by then.
         """
+        ...
+
+
+class SparingSource(StreamSource, Protocol):
+    """A stream log source that can leave out what nobody needs, and count it instead (`schema.batch.Batch`)."""
+
+    def spare(self, needs: Needs) -> None:
+        """From now on make events of those records only that are needed one by one; the account stays that of all."""
         ...
 
 

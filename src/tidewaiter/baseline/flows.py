@@ -5,11 +5,12 @@ It is noted while reading, in each worker, and merged: every count is a sum or a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
 
+from tidewaiter.schema.batch import Counted
 from tidewaiter.schema.event import Event, EventKind
 
 MOST_KEYS = 200_000
@@ -72,6 +73,32 @@ class FlowBaseline(msgspec.Struct):
                     self._met(event.dst_ip, host)
             elif kind in _NAMED:
                 named(event, host)
+
+    def note_counted(self, counted: Iterable[Counted]) -> None:
+        """Take in network events that were only counted."""
+        for kind, _, combinations in counted:
+            if kind is _FLOW:
+                self._note_flows(combinations)
+            elif kind in _NAMED:
+                for host, address, name in combinations:
+                    if host is not None:
+                        self._met(host_name(name) or address, host)
+
+    def _note_flows(self, combinations: Mapping[tuple[Any, ...], int]) -> None:
+        sides = self.sides
+        for (host, peer, port, protocol, transport, side, answered), count in combinations.items():
+            if host is None:
+                continue
+            key = (host, protocol or f"{transport}/{port}", side)
+            known = sides.get(key)
+            if known is not None:
+                sides[key] = known + count
+            elif len(sides) < MOST_KEYS:
+                sides[key] = count
+            else:
+                self.full = True
+            if answered:
+                self._met(peer, host)
 
     def _named(self, event: Event, host: str) -> None:
         self._met(host_name(event.dst_host) or event.dst_ip, host)

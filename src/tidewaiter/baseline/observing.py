@@ -5,9 +5,10 @@ A batch is first counted by the raw fields that matter; what a combination of th
 
 from __future__ import annotations
 
+import functools
 import time as clock
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from tidewaiter.baseline.counters import ANY, Counters, Tallies
 from tidewaiter.baseline.decay import DAY, HALF_LIFE
 from tidewaiter.catalog.roles import program_name
 from tidewaiter.schema.action import ActionKind
+from tidewaiter.schema.batch import Counted
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.finding import Finding
 
@@ -68,6 +70,19 @@ class Observer:
                 fields, facets = _KINDS[known]
                 for raw, count in Counter(map(fields, some)).items():
                     self._count((known, *raw), raw[:3], facets, raw[3:], day, count)
+
+    def observe_counted(self, counted: Iterable[Counted]) -> None:
+        """Take in network events that a log source has counted; their times lie in the past."""
+        tallies = self.tallies
+        for kind, day, combinations in counted:
+            sums: dict[tuple[str, str, str], int] = {}
+            for fields, count in _FIELDS_COUNTED[kind](combinations):
+                host = names.host_of(fields[0])
+                for facet, key in (("host", ANY), *_facets_counted(kind, fields[1:])):
+                    cell = (facet, key, host)
+                    sums[cell] = sums.get(cell, 0) + count
+            for (facet, key, host), count in sums.items():
+                tallies.cell(facet, key, host, day)[1] += count
 
     def found(self, event: Event, findings: Iterable[Finding]) -> None:
         """Take in what the analytics found in one event: which utility transfers a file."""
@@ -217,3 +232,27 @@ _KINDS: dict[int, tuple[Callable[[Event], tuple[Any, ...]], Callable[..., Iterat
     id(EventKind.FLOW): (_getter(*_REACHED), _reached),
 }
 """By identity: members of an enumeration are hashed slowly, and there is one object for each."""
+
+
+# ------------------------------------------------------------------------- what was counted by log sources
+def _fields_of_flows(combinations: Mapping[tuple[Any, ...], int]) -> Iterable[tuple[tuple[Any, ...], int]]:
+    """Without the sizes: flows to one service are one combination."""
+    sums: dict[tuple[Any, ...], int] = {}
+    for (src, dst, port, protocol, transport, _, _), count in combinations.items():
+        fields = (src, dst, port, protocol, transport)
+        sums[fields] = sums.get(fields, 0) + count
+    return sums.items()
+
+
+_FIELDS_COUNTED: dict[EventKind, Callable[[Mapping[tuple[Any, ...], int]], Iterable[tuple[tuple[Any, ...], int]]]] = {
+    EventKind.FLOW: _fields_of_flows,
+    EventKind.DNS_QUERY: lambda combinations: combinations.items(),
+    EventKind.TLS: lambda combinations: (((src, name), count) for (src, _, name), count in combinations.items()),
+}
+
+
+@functools.lru_cache(maxsize=16_384)
+def _facets_counted(kind: EventKind, fields: tuple[Any, ...]) -> tuple[Facet, ...]:
+    """What the fields of a combination, without who it is about, count for."""
+    found = _reached(*fields) if kind is EventKind.FLOW else _spoke(None, None, *fields)
+    return tuple((facet, names.bounded(key)) for facet, key in found)

@@ -11,6 +11,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 
 from tidewaiter.catalog import places, ports, wire
+from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event, EventKind
 
 PREFIX = "wire:"
@@ -88,10 +89,15 @@ def wanted(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _flow(event: Event) -> bool:
-    sent, got = event.bytes_out or 0, event.bytes_in or 0
+    return _carries(event.protocol, event.transport, event.dst_port, event.bytes_out, event.bytes_in)
+
+
+def _carries(
+    protocol: str | None, transport: str | None, dst_port: int | None, bytes_out: int | None, bytes_in: int | None
+) -> bool:
+    sent, got = bytes_out or 0, bytes_in or 0
     if sent + got < SMALLEST_FLOW:
         return False
-    protocol = event.protocol
     if protocol is not None:
         if protocol == "dns":
             return False
@@ -103,9 +109,9 @@ def _flow(event: Event) -> bool:
             return got >= ENCRYPTED_FLOW and got >= ONE_SIDED * sent
         if "," in protocol and not _carriers().isdisjoint(protocol.split(",")):
             return True
-    elif event.dst_port in ports.load().by_port:
+    elif dst_port in ports.load().by_port:
         return True
-    if event.transport == "icmp" or event.dst_port == 53:
+    if transport == "icmp" or dst_port == 53:
         return sent + got >= ICMP_BULK
     large, small = (got, sent) if got > sent else (sent, got)
     return large >= LARGE_FLOW and large >= ONE_SIDED * small
@@ -138,8 +144,11 @@ def _action(event: Event) -> bool:
 
 
 def _alert(event: Event) -> bool:
-    extra = event.extra or {}
-    return event.outcome == "blocked" or extra.get("severity") == 1 or event.log_source == "packet_capture"
+    return _telling(event.outcome, (event.extra or {}).get("severity")) or event.log_source == "packet_capture"
+
+
+def _telling(outcome: str | None, severity: object) -> bool:
+    return outcome == "blocked" or severity == 1
 
 
 def _session(event: Event) -> bool:
@@ -162,3 +171,20 @@ _FILTERS: dict[EventKind, Callable[[Event], bool]] = {
 @functools.lru_cache(maxsize=16_384)
 def _is_hosting(host: str) -> bool:
     return places.below(host, places.load().hosting) is not None
+
+
+class _Needs:
+    """`wanted`, asked by log sources before they make events of records."""
+
+    flow = staticmethod(_carries)
+    alert = staticmethod(_telling)
+    peer = staticmethod(_is_hosting)
+
+    @staticmethod
+    def name(query: str) -> bool:
+        """Whether a name is long."""
+        return len(query) > LONG_QUERY
+
+
+NEEDS: Needs = _Needs()
+"""What correlation needs of network events."""

@@ -26,6 +26,7 @@ from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.pipeline.survey import Survey
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Batch
 from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import Event, EventKind
@@ -33,7 +34,7 @@ from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
-ROWS_IN_MEMORY = 5_000
+ROWS_IN_MEMORY = 20_000
 """Rows that a worker holds before it spills a sorted run."""
 
 
@@ -120,8 +121,10 @@ class ItemReader:
 
             yield from WindowsReader([entry.load() for entry in log_source.windows()]).read(opened, account)
             return
-        entry = next(entry for entry in log_source.REGISTER if entry.name == name)
-        yield from entry.load().read(opened, account)
+        source = next(entry for entry in log_source.REGISTER if entry.name == name).load()
+        if hasattr(source, "spare") and not self.surveys:
+            source.spare(wire_keys.NEEDS)
+        yield from source.read(opened, account)
 
     def _survey(self, events: list[Event], account: Account, result: ItemResult) -> None:
         """Count events, and remember the names of their hosts."""
@@ -133,10 +136,17 @@ class ItemReader:
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
         visible: set[tuple[str, str]] = set()
         times = [event.time for event in events if event.time]
-        self.observer.observe(events)
-        on_wire, events = wire_keys.divided(events)
+        if isinstance(events, Batch):
+            self.observer.observe_counted(events.counted)
+            self.observer.observe(events.uncounted())
+            result.usual.note_counted(events.counted)
+            result.usual.note(events.uncounted())
+        else:
+            self.observer.observe(events)
+        on_wire, others = wire_keys.divided(events)
         if on_wire:
-            self._take_wire(on_wire, account.log_file, result)
+            self._take_wire(on_wire, account.log_file, result, noted=isinstance(events, Batch))
+        events = others
         for event, findings in self.sieve.examine(events):
             host = keys.host_key(event)
             shown = (host, keys.visible_kind(event))
@@ -158,10 +168,11 @@ class ItemReader:
         if len(self._rows) >= ROWS_IN_MEMORY:
             self._spill(result)
 
-    def _take_wire(self, events: list[Event], log_file: str, result: ItemResult) -> None:
+    def _take_wire(self, events: list[Event], log_file: str, result: ItemResult, *, noted: bool) -> None:
         """Network events: all are counted for what is usual, those that may carry a file become rows of their two endpoints."""
         folder = folder_of(log_file)
-        result.usual.note(events)
+        if not noted:
+            result.usual.note(events)
         self._rows += [row_of(wire_keys.group_key(event, folder), event, ()) for event in wire_keys.wanted(events)]
 
     def _note_host(self, event: Event, shown: tuple[str, str], log_file: str, result: ItemResult) -> None:
@@ -245,15 +256,25 @@ def _folded(
     runs: Iterable[Path], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], wire: WireCases
 ) -> Iterator[Case]:
     """Fold the rows of each host, and of each pair of addresses, in time order."""
-    for host, batches in rows.merge(list(runs), work_dir):
-        if host.startswith(wire_keys.PREFIX):
-            flows = WireFold(host, wire.view)
-            for batch in batches:
-                events = [(glimpse.read(), glimpse.findings) for glimpse in batch]
-                yield from wire.cases(flows.step(events, watermark=batch[-1].time))
-            yield from wire.cases(flows.finish())
+    fold: HostFold | WireFold | None = None
+    for row in rows.merge(list(runs), work_dir):
+        if fold is None or fold.host != row.host:
+            if fold is not None:
+                yield from _finished(fold, wire)
+            if row.host.startswith(wire_keys.PREFIX):
+                fold = WireFold(row.host, wire.view)
+            else:
+                fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
+        if isinstance(fold, WireFold):
+            yield from wire.cases(fold.step([(row.event, row.findings)], watermark=row.time))
         else:
-            fold = HostFold(host, HostView(kinds.get(host, set()), names.get(host)))
-            for batch in batches:
-                yield from fold.advance(batch, watermark=batch[-1].time)
-            yield from fold.finish()
+            yield from fold.step([(row.event, row.findings)], watermark=row.time)
+    if fold is not None:
+        yield from _finished(fold, wire)
+
+
+def _finished(fold: HostFold | WireFold, wire: WireCases) -> Iterator[Case]:
+    if isinstance(fold, WireFold):
+        yield from wire.cases(fold.finish())
+    else:
+        yield from fold.finish()

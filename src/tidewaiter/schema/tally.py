@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.event import Event
+from tidewaiter.schema.event import Event, EventKind
 
 
 def tally(events: list[Event], account: Account) -> list[Event]:
@@ -18,7 +18,18 @@ def tally(events: list[Event], account: Account) -> list[Event]:
         name = f"{events[0].log_source}:{kind.value}"
         account.kinds[name] = account.kinds.get(name, 0) + count
     times = [event.time for event in events]
-    first, last = min(times), max(times)
+    _widen(min(times), max(times), account)
+    return events
+
+
+def count_unseen(log_source: str, kind: EventKind, count: int, times: tuple[int, int], account: Account) -> None:
+    """Count events that were not made because nobody needs them one by one; `times` are the first and the last."""
+    if count:
+        name = f"{log_source}:{kind.value}"
+        account.kinds[name] = account.kinds.get(name, 0) + count
+    _widen(*times, account)
+
+
+def _widen(first: int, last: int, account: Account) -> None:
     account.first = first if account.first is None else min(first, account.first)
     account.last = last if account.last is None else max(last, account.last)
-    return events

@@ -8,18 +8,20 @@ who sent (`tx_hosts`, `rx_hosts`, `is_orig`). The time of a flow record is the s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from tidewaiter.formats.json_lines import first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
 from tidewaiter.log_source import Opened
+from tidewaiter.log_sources.suricata_eve.counting import TYPES, Counting
 from tidewaiter.log_sources.suricata_eve.layout import Line, Reader
 from tidewaiter.log_sources.suricata_eve.sessions import BUILDERS
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Batch, Needs
 from tidewaiter.schema.event import Event
-from tidewaiter.schema.tally import tally
+from tidewaiter.schema.tally import count_unseen, tally
 
 BLOCK = 1 << 18
 
@@ -36,6 +38,7 @@ class Source:
     def __init__(self) -> None:
         self._reader = Reader()
         self._decode = msgspec.json.Decoder(Line).decode
+        self._counting: Counting | None = None
 
     def recognise(self, head: bytes) -> str | None:
         """JSON lines with event_type, a time and what only Suricata writes beside them."""
@@ -47,17 +50,52 @@ class Source:
                 return f'JSON lines with "event_type":"{kind[:40]}", timestamp and flow_id'
         return None
 
+    def spare(self, needs: Needs) -> None:
+        """Count the flows, names, handshakes and alerts that nobody needs one by one."""
+        self._counting = Counting(needs, self._reader.times)
+
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events of each block of lines. Types that are not used are counted without decoding the line."""
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
         for block in line_blocks(opened.path, block=BLOCK):
-            if events := self._block(block, opened.log_file, account):
+            lines = enumerate(block.lines, block.number)
+            if self._counting is not None:
+                batch = self._spared(lines, block, opened.log_file, account, self._counting)
+                if batch or batch.counted:
+                    yield batch
+            elif events := self._events(lines, block, opened.log_file, account):
                 yield tally(events, account)
 
-    def _block(self, block: LineBlock, log_file: str, account: Account) -> list[Event]:
+    def _spared(
+        self, lines: Iterable[tuple[int, bytes]], block: LineBlock, log_file: str, account: Account, counting: Counting
+    ) -> Batch:
+        """The events of a block that are needed one by one, and the counts of the others."""
+        quiet: dict[bytes, list[tuple[int, bytes]]] = {name.encode(): [] for name in TYPES}
+        others: list[tuple[int, bytes]] = []
+        for numbered in lines:
+            line = numbered[1]
+            start = line.find(_PLAIN) + len(_PLAIN)
+            quiet.get(line[start : line.find(b'"', start)] if start >= len(_PLAIN) else b"", others).append(numbered)
+        batch = Batch()
+        for name, rows in quiet.items():
+            found = counting.quiet(name.decode(), [line for _, line in rows]) if rows else None
+            if found is None:
+                others += rows
+                continue
+            for reason in found.skipped.values():
+                account.skip(reason)
+            account.parse(len(rows) - len(found.skipped) - len(found.needed))
+            count_unseen("suricata_eve", found.kind, len(rows) - len(found.skipped) - len(found.needed), found.times, account)
+            batch += tally(self._events([rows[place] for place in found.needed], block, log_file, account), account)
+            batch.counted += (found.counted,) if found.counted is not None else ()
+        others.sort()
+        batch += tally(self._events(others, block, log_file, account), account)
+        return batch
+
+    def _events(self, lines: Iterable[tuple[int, bytes]], block: LineBlock, log_file: str, account: Account) -> list[Event]:
         events: list[Event] = []
         parsed = 0
-        for number, line in enumerate(block.lines, block.number):
+        for number, line in lines:
             start = line.find(_PLAIN) + len(_PLAIN)
             kind = _KNOWN.get(line[start : line.find(b'"', start)]) if start >= len(_PLAIN) else None
             if kind is None:

@@ -1,0 +1,59 @@
+"""Events of which those that nobody needs one by one are only counted: most flows carry nothing, most names tell nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, Protocol
+
+from tidewaiter.schema.event import Event, EventKind
+
+COUNTED_FIELDS: dict[EventKind, tuple[str, ...]] = {
+    EventKind.FLOW: ("src_ip", "dst_ip", "dst_port", "protocol", "transport", "side", "answered"),
+    EventKind.DNS_QUERY: ("src_ip", "query"),
+    EventKind.TLS: ("src_ip", "dst_ip", "dst_host"),
+}
+"""The kinds that may be counted, and the fields of a combination. `side` is log2(bytes in) - log2(bytes out) by their lengths
+in bits, `answered` whether any byte came back and the transport is not ICMP."""
+
+
+class Counted(NamedTuple):
+    """How often each combination of fields came among the events of one kind and day."""
+
+    kind: EventKind
+    day: int  # days since 1970 UTC
+    combinations: Mapping[tuple[Any, ...], int]  # values in the order of COUNTED_FIELDS
+
+
+class Batch(list[Event]):
+    """Events one by one, beside counts: events of a counted kind are all in the counts, also those that are listed."""
+
+    def __init__(self, events: Iterable[Event] = (), counted: Iterable[Counted] = ()) -> None:
+        super().__init__(events)
+        self.counted = tuple(counted)
+
+    def uncounted(self) -> list[Event]:
+        """The listed events that are not in the counts."""
+        kinds = {one.kind for one in self.counted}
+        return [event for event in self if event.kind not in kinds]
+
+
+class Needs(Protocol):
+    """Which network events are needed one by one: the questions that a log source asks before it makes an event of a record."""
+
+    def flow(
+        self, protocol: str | None, transport: str | None, dst_port: int | None, bytes_out: int | None, bytes_in: int | None
+    ) -> bool:
+        """Whether a flow may have carried something."""
+        ...
+
+    def name(self, query: str) -> bool:
+        """Whether a name that was asked for may carry something itself."""
+        ...
+
+    def peer(self, dst_host: str) -> bool:
+        """Whether a handshake with this name tells something of the flow."""
+        ...
+
+    def alert(self, outcome: str | None, severity: object) -> bool:
+        """Whether an alert of a sensor is told."""
+        ...
