@@ -65,6 +65,7 @@ class Setting(_Table, frozen=True):
     how: str
     gives: tuple[str, ...]
     kinds: tuple[str, ...]
+    configuration: str | None = None  # what `tidewaiter sensors` prints of it, by name
     instead: tuple[str, ...] = ()  # settings that give the same and are to be preferred
 
 

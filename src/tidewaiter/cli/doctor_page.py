@@ -178,6 +178,8 @@ def _settings(diagnosis: Diagnosis) -> RenderableType:
         )
         parts.append(Padding(Text(f"shows {', '.join(advice.shows)}"), (0, 0, 0, 4)))
         parts.append(Padding(Text(advice.how, style="dim"), (0, 0, 0, 4)))
+        if advice.configuration is not None:
+            parts.append(Padding(Text(f"the whole configuration: tidewaiter sensors {advice.configuration}"), (0, 0, 0, 4)))
     return Group(*parts)
 
 

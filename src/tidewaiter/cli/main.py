@@ -15,12 +15,15 @@ from tidewaiter.errors import NothingReadableError, TidewaiterError, UsageError
 
 COMMANDS: dict[str, str] = {
     "scan": "Find every transfer in logs, folders and archives.",
+    "watch": "Write the records while they happen, from logs that grow.",
     "report": "Write one HTML page about every transfer.",
     "show": "Show one transfer with its stages, reasons and evidence lines.",
     "list": "List the transfers that a store holds.",
     "verdict": "Say what a transfer in a store turned out to be.",
     "baseline": "Learn what is usual here, and show it.",
     "doctor": "Say what the logs cannot show, and which setting would.",
+    "sensors": "Print sensor configurations that make every stage visible.",
+    "drill": "Prove a deployment: bring a harmless marker in and look for its records.",
     "policy": "Try out a policy: what its entries would silence and raise.",
     "explain": "Say what a command line or script brings in.",
 }

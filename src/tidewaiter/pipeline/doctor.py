@@ -67,6 +67,7 @@ class Advice(msgspec.Struct, kw_only=True):
     sensor: str
     title: str
     how: str
+    configuration: str | None  # what `tidewaiter sensors` prints of it, by name
     hosts: int
     shows: list[str]
 
@@ -314,6 +315,7 @@ def _advice(hosts: list[tuple[HostView, Seen]], network: Seen, known: Sensors) -
             sensor=by_id[name].sensor,
             title=by_id[name].title,
             how=by_id[name].how,
+            configuration=by_id[name].configuration,
             hosts=count[name],
             shows=list(shows[name]),
         )
