@@ -34,7 +34,7 @@ from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
-ROWS_IN_MEMORY = 20_000
+ROWS_IN_MEMORY = 5_000
 """Rows that a worker holds before it spills a sorted run."""
 
 
@@ -256,25 +256,15 @@ def _folded(
     runs: Iterable[Path], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], wire: WireCases
 ) -> Iterator[Case]:
     """Fold the rows of each host, and of each pair of addresses, in time order."""
-    fold: HostFold | WireFold | None = None
-    for row in rows.merge(list(runs), work_dir):
-        if fold is None or fold.host != row.host:
-            if fold is not None:
-                yield from _finished(fold, wire)
-            if row.host.startswith(wire_keys.PREFIX):
-                fold = WireFold(row.host, wire.view)
-            else:
-                fold = HostFold(row.host, HostView(kinds.get(row.host, set()), names.get(row.host)))
-        if isinstance(fold, WireFold):
-            yield from wire.cases(fold.step([(row.event, row.findings)], watermark=row.time))
+    for host, batches in rows.merge(list(runs), work_dir):
+        if host.startswith(wire_keys.PREFIX):
+            flows = WireFold(host, wire.view)
+            for batch in batches:
+                events = [(glimpse.read(), glimpse.findings) for glimpse in batch]
+                yield from wire.cases(flows.step(events, watermark=batch[-1].time))
+            yield from wire.cases(flows.finish())
         else:
-            yield from fold.step([(row.event, row.findings)], watermark=row.time)
-    if fold is not None:
-        yield from _finished(fold, wire)
-
-
-def _finished(fold: HostFold | WireFold, wire: WireCases) -> Iterator[Case]:
-    if isinstance(fold, WireFold):
-        yield from wire.cases(fold.finish())
-    else:
-        yield from fold.finish()
+            fold = HostFold(host, HostView(kinds.get(host, set()), names.get(host)))
+            for batch in batches:
+                yield from fold.advance(batch, watermark=batch[-1].time)
+            yield from fold.finish()
