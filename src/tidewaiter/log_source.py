@@ -42,6 +42,9 @@ class StreamSource(Protocol):
         """Why these first bytes are ours, in words ("lines of type=... msg=audit(...)"), or None. Never raises."""
         ...
 
+    # A log source whose events have several lines also says `whole(data: bytes) -> int`: how many bytes at the start of
+    # lines from a growing log surely hold whole events. What is behind them is given again with what comes next.
+
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield events in batches of at most a few thousand and count every record in `account`.
 

@@ -29,6 +29,8 @@ SECOND = 1_000_000
 TICK = 0.2
 """Seconds between two ticks while rows come in."""
 ROWS_A_TICK = 20_000
+ROWS_WAITING = 100_000
+"""Rows that may wait for those of other logs; beyond them they go on as they are."""
 QUEUED = 8_000_000
 """Bytes that may wait between feeds and readers; beyond them nothing is polled."""
 POLLED = 1_000_000
@@ -188,7 +190,8 @@ class Watch:
         number = self.state.tick + 1
         if arrived:
             self.order.arrived(number, now)
-        rule, sweep = self.order.rule(now), self._sweep(now)
+        crowded = len(self.state.folds.pending) > ROWS_WAITING
+        rule, sweep = self.order.rule(now, more=bool(self._came or arrived), crowded=crowded), self._sweep(now)
         data = None
         if arrived or sweep is not None or self.state.folds.would_take(rule):
             data = watch_state.encoded(rule, sweep, ((done.facts, done.rows) for done in arrived))
@@ -237,7 +240,7 @@ class Watch:
         if self._was_behind and not behind:
             self.state.folds.touch_all()
             self.state.cases.judge_anew()
-            self._was_behind = False
+            self._was_behind = self.order.starting = False
 
     # ------------------------------------------------------------------ committing
     def _commit_now(self, now: float) -> bool:

@@ -57,7 +57,7 @@ class Log:
     recognised_as: str | None = None
     deaf: bool = False  # no log source knew what is held: more must come first
     lines: int = 0
-    events: int = 0
+    pieces: int = 0  # that were read since the watch was started
     position: Position = field(default_factory=Position)  # after the last piece that was read
     received: int = 0  # wall clock (microseconds) of the newest chunk that was read
 
@@ -110,6 +110,7 @@ class Log:
     def done(self, read: Read, now: float) -> None:
         """A piece of it was read."""
         self.reading, self.since = False, now
+        self.pieces += 1
         if read.held:
             self.held, self.held_line = read.held, read.held_line
         self.deaf = read.recognised_as is None and bool(read.held)
@@ -147,6 +148,7 @@ class Order:
     def __init__(self, settle: float) -> None:
         self.settle = settle
         self.logs: dict[str, Log] = {}
+        self.starting = True  # what was there before the watch is still being read
         self._ticks: deque[tuple[int, float]] = deque()  # ticks whose rows may still wait, and when they came
 
     def add(self, feed: int, chunks: Iterable[Chunk]) -> None:
@@ -184,14 +186,18 @@ class Order:
         """Rows came in with this tick."""
         self._ticks.append((tick, now))
 
-    def rule(self, now: float) -> Rule:
-        """Which rows may go on now."""
-        behind = [log for log in self.logs.values() if log.behind]
+    def rule(self, now: float, *, more: bool = False, crowded: bool = False) -> Rule:
+        """Which rows may go on now. `more`: feeds still bring what was there before; `crowded`: too many rows wait."""
+        behind = [log for log in self.logs.values() if log.behind or (self.starting and not log.idle)]
+        if self.starting and more and not crowded:
+            return Rule(0, NEVER)
         if behind:
-            if not all(log.since for log in behind):
+            if not crowded and not all(log.pieces for log in behind):
                 return Rule(0, NEVER)
             known = [log.latest for log in behind if log.latest is not None]  # a log without any time holds up nobody
             return Rule(min(known, default=1 << 62) - DISORDER, NEVER)
+        if self.starting:
+            return Rule(1 << 62, NEVER)
         arrived = NEVER
         while self._ticks and self._ticks[0][1] <= now - self.settle:
             arrived = self._ticks.popleft()[0]

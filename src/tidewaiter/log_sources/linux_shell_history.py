@@ -58,6 +58,12 @@ class Source:
             return None
         return f"the file name {_last_part(name)!r}: a history without times has no other mark"
 
+    @staticmethod
+    def whole(data: bytes) -> int:
+        """How many bytes of a growing history hold whole entries: all before the last one, which may have further lines."""
+        starts = [match.start() for match in _ENTRY.finditer(data)]
+        return starts[-1] if starts else len(data)
+
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as = account.recognised_as or self.title
@@ -83,6 +89,9 @@ class Source:
         if batch:
             account.made("linux_shell_history", [event.kind.value for event in batch])
             yield batch
+
+
+_ENTRY = re.compile(rb"^(?:#\d{9,10}$|: \d{9,10}:\d+;|- cmd: )", re.M)
 
 
 class _Entry:

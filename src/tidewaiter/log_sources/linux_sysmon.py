@@ -45,6 +45,12 @@ class Source:
             return "XML events of the provider Linux-Sysmon"
         return None
 
+    @staticmethod
+    def whole(data: bytes) -> int:
+        """How many bytes of a growing log hold whole events: up to the line in which the last one ends."""
+        end = data.rfind(b"</Event>")
+        return data.find(b"\n", end) + 1 if end >= 0 else 0
+
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as = account.recognised_as or self.title

@@ -15,6 +15,7 @@ from tidewaiter.formats.audit_laurel import MARK, laurel_events
 from tidewaiter.formats.audit_numbers import socket_calls
 from tidewaiter.formats.audit_records import AuditJoiner
 from tidewaiter.formats.audit_values import absolute, command_line, octal
+from tidewaiter.formats.audit_whole import whole
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.linux_auditd.sessions import of_one_record
@@ -59,6 +60,11 @@ class Source:
         if _RECORD.search(head) is None or head.count(b"Linux-Sysmon") > head.count(b"audit("):
             return None
         return "lines of type=... msg=audit(seconds:serial)"
+
+    @staticmethod
+    def whole(data: bytes) -> int:
+        """How many bytes of a growing log hold whole events."""
+        return whole(data)
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches; counts every line. Raises OSError when the file cannot be read."""

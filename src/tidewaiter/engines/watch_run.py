@@ -1,0 +1,216 @@
+"""A watch from its settings to its end: feeds, reading processes, store, sinks and signals are put together here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from tidewaiter import feed as feeds
+from tidewaiter import sink as sinks
+from tidewaiter.catalog import wire as wire_knowledge
+from tidewaiter.engines.couriers import Courier, Couriers
+from tidewaiter.engines.watch import Report, Watch
+from tidewaiter.engines.watch_config import WatchOptions
+from tidewaiter.engines.watch_readers import Readers
+from tidewaiter.engines.watch_state import State
+from tidewaiter.errors import UsageError
+from tidewaiter.judgement.judge import Judge
+from tidewaiter.pipeline.live_cases import LiveCases
+from tidewaiter.pipeline.live_facts import LiveFacts
+from tidewaiter.pipeline.live_folds import LiveFolds
+from tidewaiter.policy.policy import Policy
+from tidewaiter.policy.policy import load as load_policy
+from tidewaiter.sink import Delivery, Outlet
+from tidewaiter.store.live import LiveStore
+from tidewaiter.store.store import Store, open_store
+
+PRUNED_EVERY = 60.0
+"""Seconds between two times that delivered rows leave the outbox."""
+
+
+class Outbox:
+    """The outbox as couriers see it: each of their threads has a connection of its own; the policy is applied as they read."""
+
+    def __init__(self, place: str, policy: Policy) -> None:
+        self._place, self._policy = place, policy
+        self._local = threading.local()
+
+    def _live(self) -> LiveStore:
+        live: LiveStore | None = getattr(self._local, "live", None)
+        if live is None:
+            live = self._local.live = LiveStore(open_store(self._place))
+        return live
+
+    def after(self, sequence: int, limit: int) -> list[Delivery]:
+        """The next rows, judged by the policy."""
+        rows = self._live().after(sequence, limit)
+        for row in rows:
+            if row.transfer is not None:
+                self._policy.applied(row.transfer)
+        return rows
+
+    def cursor(self, name: str) -> int:
+        """How far a sink is."""
+        return self._live().cursor(name)
+
+    def acknowledge(self, name: str, sequence: int) -> None:
+        """A sink has everything up to this."""
+        self._live().acknowledge(name, sequence)
+
+
+@contextlib.contextmanager
+def opened(
+    options: WatchOptions, state: Path, *, base: Path, report: Report, stream: TextIO | None = None
+) -> Iterator[Running]:
+    """A watch that is ready to run, and that is ended in good order. Raises UsageError, StoreError, StateError."""
+    with contextlib.ExitStack() as held:
+        held.enter_context(_alone(state))
+        place = options.store or str(state / "watch.db")
+        policy = load_policy(tuple(options.policies))
+        found = _feeds(options, state, base)
+        try:
+            outlets = [
+                sinks.opened(table, f"sink {number}", base=base, state=state, stream=stream)
+                for number, table in enumerate(options.sink, 1)
+            ]
+            names = [outlet.name for outlet in outlets]
+            if len(set(names)) < len(names):
+                raise UsageError(f"two sinks are called {max(names, key=names.count)}: give each a name of its own")
+            store = held.enter_context(open_store(place))
+            running = Running(options, found, outlets, store, Outbox(place, policy), policy, state, report)
+        except BaseException:
+            for one in found:
+                one.close()
+            raise
+        try:
+            running.start()
+            yield running
+        finally:
+            running.close()
+
+
+def _feeds(options: WatchOptions, state: Path, base: Path) -> list[feeds.Feed]:
+    found: list[feeds.Feed] = []
+    try:
+        for number, table in enumerate(options.input, 1):
+            folder = state / f"input-{number}"
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found.append(feeds.open_feed(table, feeds.Surroundings(folder, base)))
+    except BaseException:
+        for one in found:
+            one.close()
+        raise
+    return found
+
+
+@contextlib.contextmanager
+def _alone(state: Path) -> Iterator[None]:
+    """Hold the state folder for one watch. Raises UsageError where another one has it."""
+    lock: IO[bytes] = (state / "lock").open("ab")
+    try:
+        try:
+            import fcntl
+        except ImportError:  # no such locks here
+            yield
+            return
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"another watch uses {state}: stop it, or give this one a state folder of its own") from None
+        yield
+    finally:
+        lock.close()
+
+
+class Running:
+    """A watch with all that belongs to it."""
+
+    def __init__(
+        self,
+        options: WatchOptions,
+        found: Sequence[feeds.Feed],
+        outlets: Sequence[Outlet],
+        store: Store,
+        outbox: Outbox,
+        policy: Policy,
+        state: Path,
+        report: Report,
+    ) -> None:
+        from tidewaiter.pipeline import inputs
+
+        self.options, self.report, self.folder = options, report, state
+        facts = LiveFacts()
+        facts.memory.half_life = store.history.begin(None)
+        internal = tuple(options.internal)
+        if policy.networks:
+            internal = (*(internal or wire_knowledge.load().inside), *policy.networks)
+        self.live = LiveStore(store)
+        self.state = State(LiveFolds(facts, internal), LiveCases(Judge(facts.memory), facts.addresses))
+        self.outlets = list(outlets)
+        self.couriers = Couriers(
+            Courier(outlet, outbox, report=lambda event, fields: report("info", event, fields)) for outlet in outlets
+        )
+        self._work = inputs.work_folder()
+        self.readers = Readers(Path(self._work.name), options.readers, facts.memory.half_life)
+        self.watch = Watch(
+            list(found), self.readers, self.state, self.live, settle=options.settle, report=report, woken=self.couriers
+        )
+        self.stopping = threading.Event()
+        self._pruned = time.monotonic()
+
+    def start(self) -> None:
+        """Take up the state and wake the sinks."""
+        for outlet in self.outlets:
+            self.live.cursor(outlet.name)  # a new sink is told what comes from now on
+        self.watch.resume()
+        self.couriers.start()
+        self.couriers.wake(self.live.newest())
+
+    def run(self, *, once: bool = False, each: Callable[[Running], None] | None = None) -> None:
+        """Turn until stopped; with `once` until everything that there is has been read and told."""
+        while not self.stopping.is_set():
+            busy = self.watch.turn()
+            if each is not None:
+                each(self)
+            if time.monotonic() - self._pruned > PRUNED_EVERY:
+                self._prune()
+            if once and self.watch.finished:
+                break
+            if not busy:
+                self.stopping.wait(0.05)
+
+    def _prune(self) -> None:
+        from tidewaiter.errors import StoreError
+
+        self._pruned = time.monotonic()
+        with contextlib.suppress(StoreError):  # another time
+            lost = self.live.prune(outlet.name for outlet in self.outlets)
+            if lost:
+                self.report("error", "outbox_full", {"given_up": lost})
+
+    def close(self) -> None:
+        """End it: what was read is used and committed, sinks get some seconds more."""
+        self.watch.close()
+        deadline = time.monotonic() + 5.0
+        while time.monotonic() < deadline and any(one.lag and one.down_since is None for one in self.couriers.status()):
+            time.sleep(0.05)
+        self.couriers.stop()
+        self._work.cleanup()
+
+
+def on_signals(running: Running) -> None:
+    """SIGTERM and SIGINT end the watch in good order; a second one at once."""
+
+    def ask(number: int, _frame: Any) -> None:
+        if running.stopping.is_set():
+            os._exit(128 + number)
+        running.stopping.set()
+
+    for name in ("SIGTERM", "SIGINT"):
+        signal.signal(getattr(signal, name), ask)
