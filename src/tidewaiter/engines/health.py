@@ -8,6 +8,7 @@ import json
 import os
 import re
 import socket
+import socketserver
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -202,6 +203,10 @@ class _Server(http.server.ThreadingHTTPServer):
         self._free = threading.BoundedSemaphore(self.at_once)
         super().__init__(address, handler)
 
+    def server_bind(self) -> None:
+        socketserver.TCPServer.server_bind(self)  # that of HTTPServer would ask the network for our name
+        self.server_name, self.server_port = "127.0.0.1", int(self.server_address[1])
+
     def process_request(self, request: Any, client_address: Any) -> None:
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
@@ -239,14 +244,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         host = re.sub(r":\d+\Z", "", self.headers.get("Host", "localhost")).lower()
         if host not in ("127.0.0.1", "localhost"):  # a web page in a browser here must not read it under its own name
             self._answer(HTTPStatus.FORBIDDEN, "text/plain", "ask for it as 127.0.0.1\n")
-        elif self.path == "/metrics":
-            self._answer(HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render())
-        elif self.path == "/healthz":
-            well, details = type(self).health()
-            status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
-            self._answer(status, "application/json", encoded({"healthy": well, **details}).decode() + "\n")
+        elif self.path in ("/metrics", "/healthz"):
+            try:
+                status, kind, text = self._metrics() if self.path == "/metrics" else self._health()
+            except Exception as error:  # noqa: BLE001 - whoever watches the watch must learn that something is wrong
+                status, kind, text = HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", f"{type(error).__name__}\n"
+            self._answer(status, kind, text)
         else:
             self._answer(HTTPStatus.NOT_FOUND, "text/plain", "/metrics or /healthz\n")
+
+    def _metrics(self) -> tuple[HTTPStatus, str, str]:
+        return HTTPStatus.OK, "text/plain; version=0.0.4; charset=utf-8", self.metrics.render()
+
+    def _health(self) -> tuple[HTTPStatus, str, str]:
+        well, details = type(self).health()
+        status = HTTPStatus.OK if well else HTTPStatus.SERVICE_UNAVAILABLE
+        return status, "application/json", encoded({"healthy": well, **details}).decode() + "\n"
 
     def do_HEAD(self) -> None:
         """The same without the text."""

@@ -115,7 +115,7 @@ class SilenceWatch:
         return state
 
     def from_state(self, state: Any, now: float) -> bool:
-        """Take up what was kept; nobody is blamed for the time in between. False, and no change: another version, or damaged."""
+        """Take up what was kept; nobody is blamed for the time since. False, and no change: another version, or damaged."""
         try:
             kept = msgspec.convert(state, _State, strict=False)
         except msgspec.ValidationError:
