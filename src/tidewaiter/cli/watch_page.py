@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
+from tidewaiter.cli.exit_codes import ExitCode
 from tidewaiter.engines.watch_config import WatchOptions, load, of_paths, state_folder
 from tidewaiter.errors import UsageError
+from tidewaiter.output import printable
 from tidewaiter.schema.moments import render_time
+
+if TYPE_CHECKING:
+    from tidewaiter.engines.watch_health import Status
+
+STALE = 10.0
+"""A watch that wrote no status for so many seconds is not running."""
 
 
 def options_of(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool = False) -> tuple[WatchOptions, Path]:
@@ -31,6 +38,7 @@ def options_of(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bo
 def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, once: bool) -> bool:
     """Run a watch to its end. Raises UsageError, StoreError, StateError."""
     from tidewaiter.engines import watch_run
+    from tidewaiter.engines.health import JsonLog
 
     options, base = options_of(paths, given, from_end=from_end)
     if not options.input:
@@ -38,19 +46,51 @@ def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, onc
     if not options.sink:
         options = msgspec.structs.replace(options, sink=[{"type": "terminal"}])
     folder = state_folder(options.state)
-    with watch_run.opened(options, folder, base=base, report=_report) as running:
+    log = JsonLog(sys.stderr)
+    with watch_run.opened(
+        options, folder, base=base, report=lambda level, event, fields: log.event(level, event, **fields)
+    ) as running:
         watch_run.on_signals(running)
         running.run(once=once)
     return True
 
 
-def _report(level: str, event: str, fields: Mapping[str, Any]) -> None:
-    """One line of JSON on standard error."""
-    line = {"time": render_time(time.time_ns() // 1_000), "level": level, "event": event, **fields}
-    click.echo(json.dumps(line, ensure_ascii=True, default=str), err=True)
-    sys.stderr.flush()
-
-
 def show_status(paths: tuple[str, ...], given: Mapping[str, Any]) -> int:
-    """Say how a watch is doing."""
-    raise UsageError("not yet")
+    """Say how a watch is doing; 1 where it is not well. Raises UsageError where there is no watch."""
+    from tidewaiter.engines.health import read_status
+    from tidewaiter.engines.watch_health import STATUS, Status
+
+    options, _ = options_of(paths, given)
+    status = read_status(state_folder(options.state) / STATUS, Status)
+    for line in _lines(status):
+        click.echo(printable(line))
+    down = [sink.name for sink in status.sinks if sink.down_since is not None]
+    return ExitCode.FAILED if status.failing or down or _age(status) > STALE else ExitCode.OK
+
+
+def _age(status: Status) -> float:
+    return max(0.0, time.time() - status.at / 1e6)
+
+
+def _lines(status: Status) -> Iterator[str]:
+    age = _age(status)
+    stands = f"running (process {status.pid})" if age <= STALE else f"not heard of for {age:,.0f} s (process {status.pid})"
+    yield f"watch {stands}, since {render_time(status.started)}"
+    numbers = status.numbers
+    yield f"read       {numbers.lines:,} records, {status.lines_per_second:,.0f} a second; {status.waiting:,} bytes waiting"
+    if status.delay_99 is not None:
+        yield f"delay      {status.delay_median:.2f} s median, {status.delay_99:.2f} s for 99 of 100"
+    held = f"{status.folds:,} folds, {status.pending:,} rows waiting, {status.cases:,} cases"
+    yield f"state      {held}, {status.rss / 1e6:,.0f} MB"
+    yield f"told       {numbers.told:,} changes"
+    yield f"store      {'well' if status.failing is None else status.failing}"
+    odd = {name: getattr(numbers, name) for name in ("late", "future", "unread", "crashed", "early", "commit_failures")}
+    if any(odd.values()):
+        yield "noticed    " + ", ".join(f"{name} {count:,}" for name, count in odd.items() if count)
+    for log in status.logs:
+        latest = render_time(log.latest) if log.latest else "-"
+        silent = "  SILENT" if log.silent else ""
+        yield f"log        {log.log_file}: {log.log_source or 'not recognised'}, {log.lines:,} records, up to {latest}{silent}"
+    for sink in status.sinks:
+        state = "up" if sink.down_since is None else f"DOWN since {render_time(sink.down_since)}: {sink.last_error}"
+        yield f"sink       {sink.name}: {sink.delivered:,} delivered, {sink.lag:,} behind, {sink.dead:,} dead letters, {state}"

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import msgspec
 
 from tidewaiter.engines import watch_state
+from tidewaiter.engines.health import Level
 from tidewaiter.engines.watch_order import Log, Order, Position
 from tidewaiter.engines.watch_readers import Done, Readers
 from tidewaiter.engines.watch_state import State, Tick
@@ -43,7 +44,7 @@ LONGEST_PAUSE = 30.0
 TELL_AT_MOST = 0.25
 """Share of the time that joining and judging the window may take; beyond it they wait."""
 
-Report = Callable[[str, str, dict[str, Any]], None]
+Report = Callable[[Level, str, dict[str, Any]], None]
 """Is told of an event: level, name, fields."""
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, TextIO
 
@@ -161,6 +161,9 @@ class Running:
         self.watch = Watch(
             list(found), self.readers, self.state, self.live, settle=options.settle, report=report, woken=self.couriers
         )
+        from tidewaiter.engines.watch_health import Health
+
+        self.health = Health(self, options.metrics)
         self.stopping = threading.Event()
         self._pruned = time.monotonic()
 
@@ -171,13 +174,13 @@ class Running:
         self.watch.resume()
         self.couriers.start()
         self.couriers.wake(self.live.newest())
+        self.health.start()
 
-    def run(self, *, once: bool = False, each: Callable[[Running], None] | None = None) -> None:
+    def run(self, *, once: bool = False) -> None:
         """Turn until stopped; with `once` until everything that there is has been read and told."""
         while not self.stopping.is_set():
             busy = self.watch.turn()
-            if each is not None:
-                each(self)
+            self.health.look()
             if time.monotonic() - self._pruned > PRUNED_EVERY:
                 self._prune()
             if once and self.watch.finished:
@@ -201,6 +204,8 @@ class Running:
         while time.monotonic() < deadline and any(one.lag and one.down_since is None for one in self.couriers.status()):
             time.sleep(0.05)
         self.couriers.stop()
+        self.health.look(now_at_once=True)
+        self.health.stop()
         self._work.cleanup()
 
 
