@@ -11,7 +11,7 @@ import msgspec
 
 from tidewaiter import __version__
 from tidewaiter.engines.couriers import CourierStatus
-from tidewaiter.engines.health import HealthServer, Metrics, write_status
+from tidewaiter.engines.health import HealthServer, Level, Metrics, write_status
 from tidewaiter.engines.silence import SilenceWatch
 from tidewaiter.engines.watch import Numbers
 from tidewaiter.errors import UsageError
@@ -130,7 +130,7 @@ class Health:
 
     def _tell(self, silence: Any) -> None:
         if silence is not None:
-            level = "error" if silence.kind == "silent" else "info"
+            level: Level = "error" if silence.kind == "silent" else "info"
             self._running.report(level, silence.kind, msgspec.to_builtins(silence))
 
     def _status(self, now: float) -> Status:
