@@ -106,6 +106,8 @@ class HttpClient:
             data = answer.read(LARGEST_ANSWER + 1)
         if len(data) > LARGEST_ANSWER:
             raise http.client.HTTPException("the answer is too long")
+        if answer.length:
+            raise http.client.IncompleteRead(b"", answer.length)
         if answer.will_close:
             self.close()
         return Answer(answer.status, answer.headers, data)
@@ -116,7 +118,11 @@ class HttpClient:
             if self._tls is None
             else http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
         )
-        made.connect()
+        try:
+            made.connect()
+        except BaseException:
+            made.close()
+            raise
         return made
 
 
