@@ -8,10 +8,10 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from tidewaiter.engines import local
+from tidewaiter.engines import workers
 from tidewaiter.pipeline.run import ItemReader
 
-ORIGINAL = local._work
+ORIGINAL = workers._work
 
 
 def work(pipe: Connection, *settings: Any) -> None:

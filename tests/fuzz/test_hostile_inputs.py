@@ -16,7 +16,7 @@ from measure import measured
 
 import hostile_inputs
 import hostile_readers
-from tidewaiter.engines import local
+from tidewaiter.engines import local, workers
 from tidewaiter.formats.unpacking import clean_label
 from tidewaiter.pipeline.config import ScanOptions
 
@@ -209,7 +209,7 @@ def test_names_of_members_do_not_speak_to_the_terminal(folder: Path, form: str) 
 
 @POSIX
 def test_a_reader_that_crashes_or_hangs_costs_one_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_work", hostile_readers.work)
+    monkeypatch.setattr(workers, "_work", hostile_readers.work)
     for name in ("a-good", "b-abort", "c-good", "d-hang", "e-killed", "f-good"):
         (folder / f"{name}.log").write_bytes(hostile_inputs.audit_log(f"host-{name}"))
     (folder / "g-abort.zip").write_bytes(

@@ -5,20 +5,13 @@ Each worker is a process, so that a native reader that crashes or hangs costs on
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
-import os
-import secrets
-import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,11 +20,12 @@ from tidewaiter.baseline.counters import Counters
 from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.baseline.memory import Evidence
 from tidewaiter.catalog import wire as wire_knowledge
+from tidewaiter.engines.workers import Worker
 from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
-from tidewaiter.pipeline.run import ItemReader, ItemResult, WireCases, correlate, place
+from tidewaiter.pipeline.run import ItemResult, WireCases, correlate, place
 from tidewaiter.policy.policy import Policy
 from tidewaiter.policy.policy import load as load_policy
 from tidewaiter.schema.account import Account
@@ -40,70 +34,6 @@ from tidewaiter.schema.transfer import SEVERITIES, Transfer
 if TYPE_CHECKING:
     from tidewaiter.engines.keeping import Keeping
     from tidewaiter.store.store import Store
-
-_BEAT = b"beat"
-_STARTING = 120.0
-"""Seconds that a worker may take to start, on a machine with better things to do."""
-
-
-def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: bool) -> None:
-    """A worker process: items in, results out, a beat now and then."""
-    last = 0.0
-
-    def beat() -> None:
-        nonlocal last
-        if time.monotonic() - last > 2.0:
-            last = time.monotonic()
-            pipe.send_bytes(_BEAT)
-
-    tempfile.tempdir = work_dir  # what a reader puts aside goes with the scan's own files, even where we are killed
-    reader = ItemReader(Path(work_dir), name, beat, half_life, survey=survey)
-    with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
-        pipe.send_bytes(_BEAT)
-        while True:
-            item = msgspec.msgpack.decode(pipe.recv_bytes(), type=WorkItem)
-            pipe.send_bytes(msgspec.msgpack.encode(reader.read(item)))
-
-
-@contextlib.contextmanager
-def _without_main() -> Iterator[None]:
-    """Start workers that do not import the caller's script again: they have no need of it, and it may start a scan itself."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
-class _Worker:
-    """One worker process with its pipe and the item it is at."""
-
-    def __init__(self, context: Any, work_dir: Path, number: int, half_life: float, *, survey: bool) -> None:
-        name = f"{secrets.token_hex(8)}-{number}"  # the work folder may hold what an earlier scan read
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, str(work_dir), name, half_life, survey), daemon=True)
-        with _without_main():
-            self.process.start()
-        theirs.close()
-        self.item: WorkItem | None = None
-        self.heard = time.monotonic()
-        self.ready = False  # it has started and can read
-
-    def give(self, item: WorkItem) -> None:
-        """Hand it an item."""
-        self.item = item
-        self.heard = time.monotonic()
-        with contextlib.suppress(OSError):  # it died while idle: hearing it says so
-            self.pipe.send_bytes(msgspec.msgpack.encode(item))
-
-    def stop(self) -> None:
-        """End the process, by force where it does not listen."""
-        self.pipe.close()
-        self.process.join(0.5)
-        if self.process.is_alive():
-            self.process.kill()
-            self.process.join()
 
 
 class ScanResult:
@@ -288,12 +218,9 @@ def read_all(
     """
     total = sum(item.size for item in items)
     waiting = sorted(items, key=lambda item: (item.size, item.path))
-    context = multiprocessing.get_context("spawn" if os.name == "nt" else "forkserver")
-    if os.name != "nt":
-        context.set_forkserver_preload(["tidewaiter.pipeline.run"])  # imported once, for all workers
     count = options.workers if total > 12_000_000 else 1
     first = range(min(count, max(1, len(items))))
-    workers = [_Worker(context, work_dir, number, options.half_life, survey=survey) for number in first]
+    workers = [Worker(work_dir, number, options.half_life, survey=survey) for number in first]
     number, done = len(workers), 0
     try:
         while waiting or any(worker.item for worker in workers):
@@ -305,14 +232,14 @@ def read_all(
                 item = worker.item
                 if item is None:
                     continue
-                outcome = _hear(worker, worker.pipe in ready, options.item_seconds)
+                outcome = worker.hear(worker.pipe in ready, options.item_seconds)
                 if outcome is None:
                     continue
                 worker.item = None
                 done += item.size
                 if isinstance(outcome, str):
                     worker.stop()
-                    workers[position] = _Worker(context, work_dir, number, options.half_life, survey=survey)
+                    workers[position] = Worker(work_dir, number, options.half_life, survey=survey)
                     number += 1
                     outcome = ItemResult(
                         unreadable=[Unreadable(log_file=item.log_file, place="file", problem=outcome, kind="damaged")]
@@ -323,21 +250,3 @@ def read_all(
     finally:
         for worker in workers:
             worker.stop()
-
-
-def _hear(worker: _Worker, ready: bool, patience: float) -> ItemResult | str | None:
-    """A worker's result, why there will be none, or None while it is still at it."""
-    if ready:
-        try:
-            message = worker.pipe.recv_bytes()
-        except (EOFError, OSError):
-            worker.process.join(1.0)
-            return f"the reader crashed (exit {worker.process.exitcode}); the rest of the input was read"
-        if message != _BEAT:
-            return msgspec.msgpack.decode(message, type=ItemResult)
-        worker.heard, worker.ready = time.monotonic(), True
-    if not worker.ready:
-        patience = max(patience, _STARTING)
-    if time.monotonic() - worker.heard > patience:
-        return f"the reader said nothing for {patience:.0f} s and was stopped; the rest of the input was read"
-    return None
