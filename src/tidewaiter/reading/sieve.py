@@ -46,6 +46,7 @@ class TextSieve:
         """`engine` is hyperscan, polars or re; None takes what pays for the number of texts so far. Raises ImportError."""
         self._engine = ENGINES[engine]() if engine else None
         self._seen = 0
+        self._few: set[int] | None = set()  # hashes of the first distinct texts as they are spelled, while no engine is made
         self._decided: dict[bytes, bool] = {}
 
     def candidates(self, texts: Sequence[str]) -> list[bool]:
@@ -54,6 +55,8 @@ class TextSieve:
             self._decided.clear()
         if not texts:
             return []
+        if self._few is not None and self._engine is None:
+            self._count(texts, self._few)
         joined = "\0".join(texts)
         if len(joined) <= JOINED:
             return self._answers(_plain(joined, texts))
@@ -72,6 +75,14 @@ class TextSieve:
             if len(text) >= _SHORT:
                 del decided[text]
         return answers
+
+    def _count(self, texts: Sequence[str], few: set[int]) -> None:
+        """Lines that differ in numbers are one to the sieve, but each is read: what passed unseen is asked again beyond FEW."""
+        few.update(map(hash, texts))
+        if len(few) > FEW:
+            self._few = None
+            self._seen = max(self._seen, FEW)
+            self._decided.clear()
 
     def _chosen(self, more: int) -> Engine:
         """Few texts pass unseen, since the reader is quicker with them than any engine is made; very many pay for Hyperscan."""
