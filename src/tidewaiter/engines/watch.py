@@ -38,6 +38,8 @@ POLLED = 1_000_000
 KEEP_EVERY = 120.0
 """Seconds between two times that the states are kept, where there is something to keep."""
 KEEP_ROWS = 150_000
+FRESH = 2.0
+"""Seconds for which nothing but what had just come in must have waited, for a watch that begins to be up to date."""
 SWEEP_EVERY = 30.0
 LONGEST_PAUSE = 30.0
 """Seconds between two tries to commit."""
@@ -97,13 +99,13 @@ class Watch:
         self._rows = 0
         self._moved: dict[str, Position] = {}
         self._received = 0  # when the newest line of the commit came in
-        self._came = 1
+        self._came, self._more = 1, True
         self._commit: Commit | None = None  # made, and not yet in the store
         self._pause = 0.0
         self._try_at = 0.0
         now = time.monotonic()
         self._ticked, self._kept, self._swept, self._tell_at = now, now, now, 0.0
-        self._latest_at = now
+        self._latest_at = self._fresh_since = now
         self._was_behind = True
         self._idle_turns = 0
 
@@ -146,12 +148,12 @@ class Watch:
         return self._idle_turns > 5 and not self.state.cases.stale and self._commit is None and self._was_behind is False
 
     def _poll(self) -> int:
-        came = 0
+        came, self._more = 0, False
         for number, feed in enumerate(self.feeds):
             if self.order.queued + came >= QUEUED:
                 break
             chunks = feed.poll(POLLED)
-            self.order.add(number, chunks)
+            self._more |= self.order.add(number, chunks)
             came += sum(len(chunk.data) or 1 for chunk in chunks)
             for problem in feed.problems():
                 self.report("warning", "input", msgspec.to_builtins(problem))
@@ -192,7 +194,7 @@ class Watch:
         if arrived:
             self.order.arrived(number, now)
         crowded = len(self.state.folds.pending) > ROWS_WAITING
-        rule, sweep = self.order.rule(now, more=bool(self._came or arrived), crowded=crowded), self._sweep(now)
+        rule, sweep = self.order.rule(now, more=self._more or bool(arrived), crowded=crowded), self._sweep(now)
         data = None
         if arrived or sweep is not None or self.state.folds.would_take(rule):
             data = watch_state.encoded(rule, sweep, ((done.facts, done.rows) for done in arrived))
@@ -201,7 +203,7 @@ class Watch:
             self.numbers.ticks += 1
             if self.state.folds.latest > before:
                 self._latest_at = now
-        self._caught_up()
+        self._caught_up(now)
         folds, cases = self.state.folds, self.state.cases
         cases.take(folds.changes(all_now=not arrived))
         cases.prune(folds.latest)
@@ -235,10 +237,17 @@ class Watch:
         self._swept = now
         return self.state.folds.latest + int((now - self._latest_at) * SECOND)
 
-    def _caught_up(self) -> None:
-        """When all that was there at the start has been read, everything is judged by what is known now."""
-        behind = bool(self._came or self._arrived or self.state.folds.pending) or not self.order.idle
-        if self._was_behind and not behind:
+    def _caught_up(self, now: float) -> None:
+        """When all that was there at the start has been read, everything is judged by what is known now.
+
+        Where logs grow all the time, that is when for a while nothing but what had just come in was waiting.
+        """
+        if not self._was_behind:
+            return
+        if self._more or self.order.behind:
+            self._fresh_since = now
+        idle = self.order.idle and not (self._came or self._arrived or self.state.folds.pending)
+        if idle or now - self._fresh_since > FRESH:
             self.state.folds.touch_all()
             self.state.cases.judge_anew()
             self._was_behind = self.order.starting = False

@@ -151,15 +151,24 @@ class Order:
         self.starting = True  # what was there before the watch is still being read
         self._ticks: deque[tuple[int, float]] = deque()  # ticks whose rows may still wait, and when they came
 
-    def add(self, feed: int, chunks: Iterable[Chunk]) -> None:
-        """Chunks that a feed brought."""
+    @property
+    def behind(self) -> bool:
+        """Whether some log has more waiting than what just came in, or was not read at all yet."""
+        return any(log.behind or not (log.pieces or log.idle) for log in self.logs.values())
+
+    def add(self, feed: int, chunks: Iterable[Chunk]) -> bool:
+        """Chunks that a feed brought. Says whether there is more to come of what was there before."""
+        more = False
         for chunk in chunks:
             log = self.logs.get(chunk.log_file)
             if log is None:
                 log = self.logs[chunk.log_file] = Log(chunk.log_file, feed)
+                more = True
+            more |= not chunk.caught_up
             log.queue.append(chunk)
             log.caught_up = chunk.caught_up
             log.deaf = False
+        return more
 
     @property
     def queued(self) -> int:
