@@ -19,6 +19,7 @@ from tidewaiter import sink
 from tidewaiter.errors import SinkError, UsageError
 from tidewaiter.sink import Delivery, Surroundings
 from tidewaiter.transport.http import HttpClient, HttpError
+from tidewaiter.transport.secrets import Secret
 from tidewaiter.transport.tls import client_context
 
 LARGEST_REQUEST = 8_388_608
@@ -75,8 +76,8 @@ class Sink:
         self._client = HttpClient(settings.url, timeout=settings.timeout, tls=tls)
         if "?" in self._client.path:
             raise UsageError("url: must not hold a query")
-        self._headers = {"Content-Type": "application/x-ndjson", "User-Agent": "tidewaiter"} | _authorization(settings, here)
-        if "Authorization" in self._headers and not self._client.private:
+        self._authorization = _authorization(settings, here)
+        if self._authorization is not None and not self._client.private:
             raise UsageError("url: http:// would send the password or key readable to another machine; use https://")
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
@@ -95,8 +96,11 @@ class Sink:
             yield sink.encoded({"index": action}) + b"\n" + sink.encoded(document) + b"\n"
 
     def _post(self, lines: Sequence[bytes]) -> None:
+        headers = {"Content-Type": "application/x-ndjson", "User-Agent": "tidewaiter"}
+        if self._authorization is not None:
+            headers["Authorization"] = self._authorization.reveal()
         try:
-            answer = self._client.post(b"".join(lines), self._headers, f"{self._client.path.rstrip('/')}/_bulk")
+            answer = self._client.post(b"".join(lines), headers, f"{self._client.path.rstrip('/')}/_bulk")
         except HttpError as error:
             raise SinkError(str(error), retry=True) from None
         where = self._client.where
@@ -141,7 +145,8 @@ def _kind(error: Any) -> str:
     return str(error.get("type", "")) if isinstance(error, Mapping) else ""
 
 
-def _authorization(settings: Settings, here: Surroundings) -> dict[str, str]:
+def _authorization(settings: Settings, here: Surroundings) -> Secret | None:
+    """The header that says who we are."""
     password, key = here.secret(settings, "password"), here.secret(settings, "api_key")
     if (password is None) != (not settings.username):
         raise UsageError("username and password_file (or password_env) go together")
@@ -149,12 +154,12 @@ def _authorization(settings: Settings, here: Surroundings) -> dict[str, str]:
         raise UsageError("api_key and password are both given: keep one of them")
     if password is not None:
         pair = f"{settings.username}:{password.reveal()}".encode()
-        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+        return Secret(f"Basic {base64.b64encode(pair).decode()}")
     if key is not None:
         if not key.reveal().isascii():
             raise UsageError("api_key: must be ASCII")
-        return {"Authorization": f"ApiKey {key.reveal()}"}
-    return {}
+        return Secret(f"ApiKey {key.reveal()}")
+    return None
 
 
 def _plain(delivery: Delivery) -> dict[str, Any]:

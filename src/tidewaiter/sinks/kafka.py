@@ -66,7 +66,8 @@ class Sink:
         self.name = here.name
         self._library = confluent_kafka
         self._topic, self._timeout = settings.topic, settings.timeout
-        self._options = _options(settings, here)
+        self._password = here.secret(settings, "password")
+        self._options = _options(settings, here, with_password=self._password is not None)
         self._where = f"kafka: topic {settings.topic}"
         self._trouble = ""
         self._producer: Producer | None = None
@@ -106,8 +107,9 @@ class Sink:
         silent = logging.getLogger("tidewaiter.kafka")  # librdkafka would write to standard error
         silent.addHandler(logging.NullHandler())
         silent.propagate = False
+        hidden = {} if self._password is None else {"sasl.password": self._password.reveal()}
         try:
-            return self._library.Producer(self._options | {"error_cb": self._note}, logger=silent)
+            return self._library.Producer(self._options | hidden | {"error_cb": self._note}, logger=silent)
         except self._library.KafkaException as error:
             raise UsageError(f"options: {error.args[0].str()}") from None
 
@@ -147,8 +149,8 @@ class Sink:
         return SinkError(f"{self._where}: {said}{f' ({self._trouble})' if self._trouble else ''}", retry=True)
 
 
-def _options(settings: Settings, here: Surroundings) -> dict[str, Any]:
-    """What librdkafka is given. Raises UsageError."""
+def _options(settings: Settings, here: Surroundings, *, with_password: bool) -> dict[str, Any]:
+    """What librdkafka is given beside the password. Raises UsageError."""
     if not settings.bootstrap_servers or not settings.topic:
         raise UsageError("bootstrap_servers and topic must not be empty")
     if not 1 <= settings.timeout <= 600:
@@ -156,10 +158,9 @@ def _options(settings: Settings, here: Surroundings) -> dict[str, Any]:
     for name in settings.options:
         if name.startswith(OURS):
             raise UsageError(f"options.{name}: has a setting of its own, or would break what this sink promises")
-    password = here.secret(settings, "password")
-    if (password is None) != (not settings.username):
+    if with_password != bool(settings.username):
         raise UsageError("username and password_file (or password_env) go together")
-    if password is not None and settings.mechanism == "PLAIN" and not settings.tls:
+    if with_password and settings.mechanism == "PLAIN" and not settings.tls:
         raise UsageError('mechanism: "PLAIN" would send the password readable; set tls = true')
     chosen: dict[str, Any] = {
         **settings.options,
@@ -167,10 +168,10 @@ def _options(settings: Settings, here: Surroundings) -> dict[str, Any]:
         "enable.idempotence": True,
         "acks": "all",
         "message.timeout.ms": int(settings.timeout * 1_000),
-        "security.protocol": ("SASL_" if password else "") + ("SSL" if settings.tls else "PLAINTEXT"),
+        "security.protocol": ("SASL_" if with_password else "") + ("SSL" if settings.tls else "PLAINTEXT"),
     }
-    if password is not None:
-        chosen |= {"sasl.mechanism": settings.mechanism, "sasl.username": settings.username, "sasl.password": password.reveal()}
+    if with_password:
+        chosen |= {"sasl.mechanism": settings.mechanism, "sasl.username": settings.username}
     return chosen | _tls(settings, here)
 
 

@@ -190,3 +190,4 @@ def test_who_we_are(
 
     assert web.requests[0].headers["authorization"] == header
     assert web.requests[0].path == "/behind/_bulk"
+    assert header not in str(vars(made))
