@@ -10,6 +10,7 @@ TidewaiterError
 │   ├── DamagedError        the content breaks off or contradicts itself
 │   └── LimitError          a bound (depth, count, size, ratio, time) was reached
 ├── StoreError              the store cannot be opened, read or written: says what to do
+├── ConfinementError        the kernel cannot confine this process, or privileges cannot be given up: says what to do
 ├── DrillError              a part of a drill cannot be had on this machine: says which and why
 ├── SinkError               a sink could not be told of transfers: says whether trying again can help, and when
 └── MissingProgramError     an outside program is not installed: says how to install it
@@ -92,3 +93,7 @@ class SinkError(TidewaiterError):
 
 class DrillError(TidewaiterError):
     """A part of a drill cannot be had on this machine."""
+
+
+class ConfinementError(TidewaiterError):
+    """The kernel cannot confine this process, or privileges cannot be given up."""

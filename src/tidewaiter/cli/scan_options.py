@@ -39,6 +39,12 @@ def networks(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
 
 PATHS = click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(exists=True))
 JOBS = click.option("--jobs", type=click.IntRange(min=1), help="Processes to use. Default: all cores.")
+CONFINE = click.option(
+    "--confine/--no-confine",
+    default=False,
+    envvar="TIDEWAITER_CONFINE",
+    help="Let the kernel (Landlock, Linux) keep the scan to its inputs and its output's folder, without network. Default: no.",
+)
 POLICY = click.option(
     "--policy",
     "policies",

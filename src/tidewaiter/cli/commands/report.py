@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tidewaiter.cli.exit_codes import ExitCode
-from tidewaiter.cli.scan_options import JOBS, PATHS, scope
+from tidewaiter.cli.scan_options import CONFINE, JOBS, PATHS, scope
 
 
 @click.command(name="report", short_help="Write one HTML page about every transfer.")
@@ -17,11 +17,13 @@ from tidewaiter.cli.scan_options import JOBS, PATHS, scope
 )
 @scope
 @JOBS
-def command(paths: tuple[str, ...], target: str, **narrowing: Any) -> int:
+@CONFINE
+def command(paths: tuple[str, ...], target: str, confine: bool, **narrowing: Any) -> int:
     """Scan PATH and write one HTML page: summary, timeline, every transfer with its stages, spread, and the account.
 
     The page needs no network, holds no script, and can be opened, printed and passed on as the one file that it is.
     """
+    import contextlib
     from datetime import UTC, datetime
 
     from tidewaiter.cli.policy_page import print_notes
@@ -34,7 +36,13 @@ def command(paths: tuple[str, ...], target: str, **narrowing: Any) -> int:
     from tidewaiter.pipeline.config import ScanOptions
 
     options = ScanOptions(**narrowing)
-    with reporting() as progress, scan(paths, options=options, progress=progress) as found:
+    with contextlib.ExitStack() as opened:
+        if confine:
+            from tidewaiter.engines.confinement import confined
+
+            opened.enter_context(confined(paths, output=target, policies=narrowing["policies"]))
+        progress = opened.enter_context(reporting())
+        found = opened.enter_context(scan(paths, options=options, progress=progress))
         progress.finish()
         contents = Contents(
             transfers=found.transfers,

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tidewaiter.cli.exit_codes import ExitCode
-from tidewaiter.cli.scan_options import JOBS, PATHS, scope
+from tidewaiter.cli.scan_options import CONFINE, JOBS, PATHS, scope
 from tidewaiter.cli.store_options import open_for, print_kept, store
 from tidewaiter.output import REGISTER, named
 
@@ -21,7 +21,10 @@ FORMATS = [entry.name for entry in REGISTER]
 @store(required=False, says="Keep all transfers there, and weigh by what it learned to be usual.")
 @scope
 @JOBS
-def command(paths: tuple[str, ...], format_name: str, target: str | None, place: str | None, **narrowing: Any) -> int:
+@CONFINE
+def command(
+    paths: tuple[str, ...], format_name: str, target: str | None, place: str | None, confine: bool, **narrowing: Any
+) -> int:
     """Find every transfer in PATH: files, folders and archives, recognised by their content.
 
     The result goes to standard output or to --output; progress, what was recognised as what, and the account of every
@@ -38,6 +41,10 @@ def command(paths: tuple[str, ...], format_name: str, target: str | None, place:
     from tidewaiter.pipeline.config import ScanOptions
 
     with contextlib.ExitStack() as opened:
+        if confine:
+            from tidewaiter.engines.confinement import confined
+
+            opened.enter_context(confined(paths, output=target, store=place, policies=narrowing["policies"]))
         kept = opened.enter_context(open_for(place)) if place is not None else None
         report = opened.enter_context(reporting())
         found = opened.enter_context(scan(paths, options=ScanOptions(**narrowing), progress=report, store=kept))
