@@ -22,6 +22,7 @@ from tidewaiter.engines.watch_state import State, Tick
 from tidewaiter.errors import StoreError
 from tidewaiter.feed import Feed
 from tidewaiter.pipeline.live_cases import Kept
+from tidewaiter.pipeline.live_reading import Read
 from tidewaiter.schema.transfer import Transfer
 from tidewaiter.sink import Delivery
 from tidewaiter.store.live import Commit, LiveStore, Withdrawn
@@ -34,6 +35,8 @@ ROWS_WAITING = 100_000
 """Rows that may wait for those of other logs; beyond them they go on as they are."""
 QUEUED = 8_000_000
 """Bytes that may wait between feeds and readers; beyond them nothing is polled."""
+POLL = 0.1
+"""Seconds between two looks for new lines, where none are known to be waiting."""
 POLLED = 1_000_000
 KEEP_EVERY = 120.0
 """Seconds between two times that the states are kept, where there is something to keep."""
@@ -99,7 +102,7 @@ class Watch:
         self._rows = 0
         self._moved: dict[str, Position] = {}
         self._received = 0  # when the newest line of the commit came in
-        self._came, self._more = 1, True
+        self._came, self._more, self._polled = 1, True, 0.0
         self._commit: Commit | None = None  # made, and not yet in the store
         self._pause = 0.0
         self._try_at = 0.0
@@ -129,18 +132,30 @@ class Watch:
         now = time.monotonic()
         if self._commit is not None:
             return self._commit_now(now)
-        came = self._came = 0 if stopping else self._poll()
+        if stopping:
+            self._came = 0
+        elif self._more or now - self._polled >= POLL:
+            self._polled = now
+            self._came = self._poll()
         for piece in self.order.next(now, self.readers.free):
-            self.readers.give(piece)
-        heard = self.readers.hear(0.05 if self.readers.waiting else 0.0)
+            if piece.data:
+                self.readers.give(piece)
+            else:  # only its position moved on
+                self._done(Done(piece.log_file, Read(), b"[]", b"{}"))
+        heard = self.readers.hear(POLL / 2 if self.readers.waiting else 0.0)
         for done in heard:
             self._done(done)
         due = now - self._ticked >= TICK or self._rows >= ROWS_A_TICK
         if due:
             self._tick(now)
-        busy = bool(came or heard or self._arrived or self.state.folds.pending or not self.order.idle)
+        busy = bool(self._came or heard or self._arrived or self.state.folds.pending or not self.order.idle)
         self._idle_turns = 0 if busy else self._idle_turns + 1
         return busy
+
+    @property
+    def pressed(self) -> bool:
+        """Whether there is more to read at once."""
+        return self._more and self._commit is None
 
     @property
     def finished(self) -> bool:

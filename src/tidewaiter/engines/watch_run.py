@@ -179,14 +179,14 @@ class Running:
     def run(self, *, once: bool = False) -> None:
         """Turn until stopped; with `once` until everything that there is has been read and told."""
         while not self.stopping.is_set():
-            busy = self.watch.turn()
+            self.watch.turn()
             self.health.look()
             if time.monotonic() - self._pruned > PRUNED_EVERY:
                 self._prune()
             if once and self.watch.finished:
                 break
-            if not busy:
-                self.stopping.wait(0.05)
+            if not self.readers.waiting:
+                self.stopping.wait(0.001 if self.watch.pressed else 0.05)
 
     def _prune(self) -> None:
         from tidewaiter.errors import StoreError
