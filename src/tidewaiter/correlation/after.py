@@ -144,7 +144,7 @@ def _another_file(fold: HostFold, draft: Draft, event: Event) -> bool:
     if draft.process is not None:
         for connection in draft.process.connections or ():
             claims.attach_connection(twin, connection.read())
-        draft.process.owns(twin)
+        fold.processes.own(draft.process, twin)
     _landed(fold, twin, event, False)
     return True
 

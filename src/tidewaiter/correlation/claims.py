@@ -71,7 +71,7 @@ def claim(fold: HostFold, event: Event, finding: Finding, process: Process | Non
         if draft.process is not known:
             _look_back(fold, draft, draft.process)
     if process is not None:
-        process.owns(draft)
+        fold.processes.own(process, draft)
     _fill(draft, event, finding, action)
     if action.dest:
         fold.know(draft, paths.resolve(action.dest, event.cwd or (process.told.cwd if process else None)))

@@ -9,6 +9,7 @@ alone it is decided whether the whole event has to be looked at. Skimming may le
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,11 @@ SWEEP = 300 * 1_000_000
 """How often finished transfers are looked for (microseconds of log time)."""
 INBOUND_KEPT = 200
 _WORD = re.compile(r"\w+")
+_FEW = 16
+_KELVIN = "\N{KELVIN SIGN}".encode()  # the one character beside the ASCII ones that a small ASCII letter is made of
+_FILE_CREATE = EventKind.FILE_CREATE
+_ATTACH, _CARRY, _AGENT = claims.ATTACH_WINDOW, after.CARRY_WINDOW, after.AGENT_WINDOW
+_path_key = functools.lru_cache(maxsize=4_096)(paths.path_key)
 
 
 @dataclass
@@ -159,10 +165,14 @@ class HostFold:
     # ------------------------------------------------------- events that nothing was found in
     def skim_start(self, glimpse: Glimpse) -> None:
         """A program started: it may run what landed, or be the child of a loader."""
-        process = self.processes.start(glimpse)
+        processes = self.processes
+        process = processes.start(glimpse)
         parent = process.parent
-        loader = parent is not None and parent.asked_lately(1, glimpse.time - after.CARRY_WINDOW)
-        if loader or ((self.by_path or self.by_hash) and self._names_something(glimpse, process)):
+        if (
+            parent is not None
+            and parent.clear != processes.owners
+            and processes.asked_lately(parent, 1, glimpse.time - _CARRY)  # it may be a loader
+        ) or ((self.by_path or self.by_hash) and self._names_something(glimpse, process)):
             after.started(self, glimpse.read(), process, [])
         if glimpse.sign:
             pending.shell_started(self, glimpse, process)
@@ -174,31 +184,37 @@ class HostFold:
             return True
         if glimpse.sha256 is not None and glimpse.sha256 in self.by_hash:
             return True
-        if process.program not in after.handling():
-            return False
-        event = glimpse.read()
-        if paths.path_key(event.cwd if process.record is glimpse else process.told.cwd) in self.by_path:
-            return True  # `.` and the like name it without its name
+        return process.program in after.handling() and self._may_spell(glimpse, process)
+
+    def _may_spell(self, glimpse: Glimpse, process: Process) -> bool:
+        """Whether the arguments of a start may name something that was brought in."""
         hints = self._hints
         if hints is None:
             hints = self._hints = {_first_word(path.rsplit("/", 1)[-1]) for path in (*self.by_path, *self.by_base)}
+        if len(hints) <= _FEW and process.record is glimpse and _KELVIN not in glimpse.packed:
+            text = glimpse.packed.decode("latin-1").lower()  # cheaper than to unpack it, and hints are ASCII
+            if not any(hint in text for hint in hints):
+                return False
+        event = glimpse.read()
+        if _path_key(event.cwd if process.record is glimpse else process.told.cwd) in self.by_path:
+            return True  # `.` and the like name it without its name
         text = " ".join(event.argv) if event.argv else event.command_line or ""
         return "" in hints or not hints.isdisjoint(_WORD.findall(text.lower()))
 
     def skim_typed(self, glimpse: Glimpse) -> None:
         """A typed line."""
-        self.processes.of(glimpse)
+        self.processes.acting(glimpse)
         if self.by_base:
             after.typed(self, glimpse.read(), [])
 
     def skim_connection(self, glimpse: Glimpse) -> None:
         """A connection."""
-        process = self.processes.of(glimpse)
+        process = self.processes.acting(glimpse)
         if glimpse.sign:
             self._came_in(glimpse)
         elif process is not None:
             process.connected(glimpse)
-            if process.asked_lately(5, glimpse.time - claims.ATTACH_WINDOW):
+            if process.clear != self.processes.owners and self.processes.asked_lately(process, 5, glimpse.time - _ATTACH):
                 claims.connected(glimpse.read(), process)
 
     def _came_in(self, glimpse: Glimpse) -> None:
@@ -209,27 +225,30 @@ class HostFold:
 
     def skim_file(self, glimpse: Glimpse) -> None:
         """A file appeared, or its writing was prevented."""
-        process = self.processes.of(glimpse)
+        processes = self.processes
+        process = processes.acting(glimpse)
         path = glimpse.path
-        if process is None:
-            if path in self.by_path:
-                self._appeared(glimpse, process, [])
-            return
-        if path in self.by_path or self._writes_for_somebody(process, glimpse):
+        if path in self.by_path:
             self._appeared(glimpse, process, [])
-        elif glimpse.kind is EventKind.FILE_CREATE:
-            process.wrote(glimpse)
+        elif process is not None:
+            if (
+                process.clear != processes.owners
+                or process.unpacks is not None
+                or glimpse.time <= self.newest + _AGENT
+                or (path is not None and path.endswith(".compiled"))
+            ) and self._writes_for_somebody(process, glimpse):
+                self._appeared(glimpse, process, [])
+            elif glimpse.kind is _FILE_CREATE:
+                process.wrote(glimpse)
 
     def _writes_for_somebody(self, process: Process, glimpse: Glimpse) -> bool:
         """Whether a process may write what it, one of its ancestors or somebody else asked for."""
-        if process.unpacks is not None or process.asked_lately(4, glimpse.time - after.CARRY_WINDOW):
+        if process.unpacks is not None or self.processes.asked_lately(process, 4, glimpse.time - _CARRY):
             return True
-        if not self.drafts:
-            return False
         program = process.program
-        if program in self.roles.agents and glimpse.time <= self.newest + after.AGENT_WINDOW:
+        if glimpse.time <= self.newest + _AGENT and program in self.roles.agents:
             return True
-        return program in self.roles.web_workers and (glimpse.path or "").endswith(".compiled")
+        return program in self.roles.web_workers
 
     def _appeared(self, glimpse: Glimpse, process: Process | None, claimed: list[Draft]) -> None:
         if process is not None and glimpse.kind is EventKind.FILE_CREATE:
@@ -239,19 +258,19 @@ class HostFold:
 
     def skim_rename(self, glimpse: Glimpse) -> None:
         """A file got another name."""
-        process = self.processes.of(glimpse)
+        process = self.processes.acting(glimpse)
         if glimpse.path in self.by_path or (process is not None and process.has_drafts(3)):
             after.renamed(self, glimpse.read(), process)
 
     def skim_stream(self, glimpse: Glimpse) -> None:
         """A stream of a file."""
-        self.processes.of(glimpse)
+        self.processes.acting(glimpse)
         if glimpse.path in self.by_path:
             self.on_stream(glimpse, glimpse.read(), None, [])
 
     def skim_load(self, glimpse: Glimpse) -> None:
         """A library or module was loaded."""
-        self.processes.of(glimpse)
+        self.processes.acting(glimpse)
         if glimpse.path in self.by_path:
             self.on_load(glimpse, glimpse.read(), None, [])
 
@@ -305,9 +324,9 @@ class HostFold:
 
 
 def _first_word(name: str) -> str:
-    """Whoever spells a name spells its first word; empty where it holds none."""
+    """Whoever spells a name spells its first word; empty where it holds none that is safely compared."""
     word = _WORD.search(name)
-    return "" if word is None else word[0]
+    return word[0] if word is not None and name.isascii() else ""
 
 
 _Handler = Callable[[HostFold, Glimpse, Event, Process | None, list[Draft]], None]

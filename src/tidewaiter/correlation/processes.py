@@ -23,6 +23,8 @@ RECENT = 48
 """File and connection events remembered per process."""
 SAME_START = 3_000_000
 """Two sensors report one start within this time (microseconds)."""
+_DEPTH = 5
+"""Ancestors, itself included, that are looked at for transfers that an event may belong to."""
 
 
 class Told(msgspec.Struct):
@@ -56,6 +58,7 @@ class Process:
     waiting: list[Waiting] | None = None  # its children's fetches whose use is not known yet
     idle: list[Glimpse] | None = None  # its children that are interpreters without a script
     unpacks: Draft | None = None  # it unpacks or copies the file of this transfer
+    clear: int = -1  # as of so many owners of transfers, none of them was it or one of its ancestors
 
     @property
     def told(self) -> Told:
@@ -104,13 +107,6 @@ class Process:
             depth -= 1
         return False
 
-    def owns(self, draft: Draft) -> None:
-        """The process asked for this transfer, or what it says belongs to it."""
-        if self.drafts is None:
-            self.drafts = [draft]
-        elif draft not in self.drafts:
-            self.drafts.append(draft)
-
     def wrote(self, glimpse: Glimpse) -> None:
         """Remember a file of late."""
         if self.files is None:
@@ -137,17 +133,29 @@ class Processes:
     """All processes of a host that may still matter."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, Process] = {}
-        self._by_pid: dict[int, Process] = {}
+        self.by_key: dict[str, Process] = {}
+        self.by_pid: dict[int | None, Process] = {}  # asked for None, it has nothing
         self._kept: deque[Process] = deque()  # in the order in which they became known
         self._recent: deque[Process] = deque(maxlen=64)
         self._nameless = False  # whether a sensor told of a start without a pid
+        self.owners = 0  # processes that asked for a transfer
         self.evicted = 0
 
     def of(self, glimpse: Glimpse) -> Process | None:
         """The process that acts in an event; one that was never seen starting is made up from what the event says."""
-        if glimpse.kind is EventKind.PROCESS_START:
-            return self.start(glimpse)
+        return self.start(glimpse) if glimpse.kind is EventKind.PROCESS_START else self.acting(glimpse)
+
+    def acting(self, glimpse: Glimpse) -> Process | None:
+        """The process that acts in an event that is no start."""
+        key = glimpse.key
+        found = self.by_pid.get(glimpse.pid) if key is None else self.by_key.get(key)
+        if found is None:
+            return self._made_up(glimpse)
+        if found.path is None:
+            found.path = glimpse.read().process_path
+        return found
+
+    def _made_up(self, glimpse: Glimpse) -> Process | None:
         if glimpse.key is None and glimpse.pid is None:
             return None
         found = self._find(glimpse.key, glimpse.pid)
@@ -161,14 +169,40 @@ class Processes:
             found.path = glimpse.read().process_path
         return found
 
+    def own(self, process: Process, draft: Draft) -> None:
+        """The process asked for this transfer, or what it says belongs to it."""
+        if process.drafts is None:
+            process.drafts = [draft]
+            self.owners += 1
+        elif draft not in process.drafts:
+            process.drafts.append(draft)
+
+    def asked_lately(self, process: Process, depth: int, since: int) -> bool:
+        """Whether it, or one of its ancestors, asked for a transfer after a time (microseconds)."""
+        if process.clear == self.owners:
+            return False
+        at: Process | None = process
+        owned = False
+        for level in range(_DEPTH):
+            if at is None:
+                break
+            if at.drafts is not None:
+                owned = True
+                if level < depth and any(draft.time >= since for draft in at.drafts[-8:]):
+                    return True
+            at = at.parent
+        if not owned:
+            process.clear = self.owners
+        return False
+
     def _find(self, key: str | None, pid: int | None) -> Process | None:
         if key is not None:
-            found = self._by_key.get(key)
+            found = self.by_key.get(key)
             if found is not None:
                 return found
         if pid is None:
             return None
-        found = self._by_pid.get(pid)
+        found = self.by_pid.get(pid)
         if found is not None and key is not None and found.key is not None and found.key != key:
             return None
         return found
@@ -182,13 +216,12 @@ class Processes:
         if known is not None and known.seen_start and _same_start(known, glimpse):
             self._again(known, glimpse)
             return known
-        parent = self._find(glimpse.parent_key, glimpse.parent_pid)
-        if parent is None and (glimpse.parent_key or glimpse.parent_pid is not None):
-            event = glimpse.read()
-            told = Told(command_line=event.parent_command_line)
-            parent = Process(event.parent_pid, event.parent_key, event.parent_path, known=told)
-            self._keep(parent)
+        above = glimpse.parent_key
+        parent = self.by_pid.get(glimpse.parent_pid) if above is None else self.by_key.get(above)
+        if parent is None and (above or glimpse.parent_pid is not None):
+            parent = self._find(above, glimpse.parent_pid) or self._parent_of(glimpse)
         fresh = Process(pid, key, glimpse.path, parent, glimpse.time, True, glimpse)
+        fresh.clear = parent.clear if parent is not None else self.owners
         if known is not None:
             if not known.seen_start and known.drafts is None and key == known.key:
                 fresh.files, fresh.connections = known.files, known.connections  # its acts were logged before its start
@@ -201,18 +234,26 @@ class Processes:
             self._nameless = True
         return fresh
 
+    def _parent_of(self, glimpse: Glimpse) -> Process:
+        """A parent that was never seen, as its child's start tells it."""
+        event = glimpse.read()
+        told = Told(command_line=event.parent_command_line)
+        parent = Process(event.parent_pid, event.parent_key, event.parent_path, known=told)
+        self._keep(parent)
+        return parent
+
     def _again(self, known: Process, glimpse: Glimpse) -> None:
         """A second sensor saw the same start."""
         event = glimpse.read()
         known.key = known.key or event.process_key
         if known.pid is None and event.pid is not None:
             known.pid = event.pid
-            self._by_pid[event.pid] = known
+            self.by_pid[event.pid] = known
         told = known.told
         told.original_name = told.original_name or event.original_name
         told.cwd = told.cwd or event.cwd
         if event.process_key:
-            self._by_key[event.process_key] = known
+            self.by_key[event.process_key] = known
 
     def _told_without_id(self, glimpse: Glimpse) -> Process | None:
         """Exports that lose the pid of one sensor: the same command line, told by another sensor at the same time."""
@@ -228,18 +269,19 @@ class Processes:
 
     def _keep(self, process: Process) -> None:
         if process.key:
-            self._by_key[process.key] = process
+            self.by_key[process.key] = process
         if process.pid is not None:
-            self._by_pid[process.pid] = process
-        kept = self._kept
-        kept.append(process)
-        while len(kept) > KEPT:
-            old = kept.popleft()
-            self.evicted += 1
-            if old.key and self._by_key.get(old.key) is old:
-                del self._by_key[old.key]
-            if old.pid is not None and self._by_pid.get(old.pid) is old:
-                del self._by_pid[old.pid]
+            self.by_pid[process.pid] = process
+        self._kept.append(process)
+        if len(self._kept) > KEPT:
+            self._forget(self._kept.popleft())
+
+    def _forget(self, old: Process) -> None:
+        self.evicted += 1
+        if old.key and self.by_key.get(old.key) is old:
+            del self.by_key[old.key]
+        if old.pid is not None and self.by_pid.get(old.pid) is old:
+            del self.by_pid[old.pid]
 
 
 def _same_start(known: Process, glimpse: Glimpse) -> bool:

@@ -1,19 +1,18 @@
 """Rows on their way from readers to correlation: an event with its findings, spilled to sorted run files and merged.
 
-A run file holds rows sorted by (host key, time, place in the logs), in blocks of one host each. Merging all runs gives the
-rows of each host in time order, while of each run only the head of its next block is in memory, and of those of the host that
-it is at, one block. Events stay packed: correlation looks at few of them whole.
+A run file holds rows sorted by (host key, time, place in the logs), in blocks of one host each; its end says what its last row
+is. Merging all runs gives the rows of each host in time order, while only runs that overlap are open, and of each of them one
+block is in memory. Events stay packed: correlation looks at few of them whole.
 """
 
 from __future__ import annotations
 
 import heapq
+import os
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +24,8 @@ from tidewaiter.schema.finding import Finding
 
 _HEAD = struct.Struct("<IIIq")
 """Bytes of the host key, of the places and of the glimpses; time of the first row."""
+_END = struct.Struct("<qI")
+"""Time of the last row, bytes of its host key; the key is before it."""
 BLOCK = 256
 """Rows of a block."""
 FAN_IN = 64
@@ -55,18 +56,20 @@ _ENCODER = msgspec.msgpack.Encoder()
 _PLACES = msgspec.msgpack.Decoder(list[str])
 _GLIMPSES = msgspec.msgpack.Decoder(list[Glimpse])
 
-Batch = tuple[Sequence[str], Sequence[Glimpse]]
-"""Places and glimpses of rows of one host in order."""
+Keyed = tuple[int, str, int, Glimpse]
+"""Time, place, number (of the run, and in it) and glimpse of a row. As they compare, rows come; no two numbers are the same."""
+_RUN = 40
+"""Bits of the number of a row in its run."""
 
 
 def write_run(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as one sorted run."""
     with path.open("wb") as file:
+        writer = _Writer(file)
         for host, group in groupby(sorted(rows, key=_order), key=_host):
-            some = list(group)
-            for start in range(0, len(some), BLOCK):
-                block = some[start : start + BLOCK]
-                _put(file, host, [row.place for row in block], [glimpse_of(row.event, row.findings) for row in block])
+            for row in group:
+                writer.add(host, row.place, glimpse_of(row.event, row.findings))
+        writer.end()
 
 
 def _order(row: Row) -> tuple[str, int, str]:
@@ -77,145 +80,212 @@ def _host(row: Row) -> str:
     return row.host
 
 
-def _put(file: BinaryIO, host: str, places: Sequence[str], glimpses: Sequence[Glimpse]) -> None:
-    name, order, data = host.encode("utf-8", "surrogatepass"), _ENCODER.encode(places), _ENCODER.encode(glimpses)
-    file.write(_HEAD.pack(len(name), len(order), len(data), glimpses[0].time))
-    file.write(name)
-    file.write(order)
-    file.write(data)
+class _Writer:
+    """Fills blocks with rows that come in their order."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._host = ""
+        self._places: list[str] = []
+        self._glimpses: list[Glimpse] = []
+        self._last = 0
+
+    def add(self, host: str, place: str, glimpse: Glimpse) -> None:
+        if host != self._host or len(self._glimpses) >= BLOCK:
+            self._put()
+            self._host = host
+        self._places.append(place)
+        self._glimpses.append(glimpse)
+
+    def end(self) -> None:
+        """Write what is left, and what the last row is."""
+        self._put()
+        name = self._host.encode("utf-8", "surrogatepass")
+        self._file.write(name + _END.pack(self._last, len(name)))
+
+    def _put(self) -> None:
+        if not self._glimpses:
+            return
+        name, places = self._host.encode("utf-8", "surrogatepass"), _ENCODER.encode(self._places)
+        glimpses = _ENCODER.encode(self._glimpses)
+        self._file.write(_HEAD.pack(len(name), len(places), len(glimpses), self._glimpses[0].time))
+        self._file.write(name)
+        self._file.write(places)
+        self._file.write(glimpses)
+        self._last = self._glimpses[-1].time
+        self._places, self._glimpses = [], []
 
 
 class _Run:
-    """One run that is being read: the host and first time of its next block, None at the end."""
+    """One run that is being read: host and first time of its next block, host None at the end. Open while it is in use."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb", buffering=4_096)
+    def __init__(self, path: Path, number: int) -> None:
+        self.number = number
         self.host: str | None = None
         self.first = 0
+        self.path = path
+        self._file: BinaryIO | None = None
+        self._place = 0
         self._sizes = (0, 0)
-        self._next()
+        self._taken = number << _RUN
+        with path.open("rb") as file:
+            self._length = file.seek(-_END.size, os.SEEK_END)
+            last, length = _END.unpack(file.read(_END.size))
+            self._length = file.seek(self._length - length)
+            self.end = (file.read(length).decode("utf-8", "surrogatepass"), last)
+            file.seek(0)
+            self._next(file)
+        self.start = (self.host or "", self.first)
 
-    def _next(self) -> None:
-        head = self._file.read(_HEAD.size)
-        if not head:
+    def _next(self, file: BinaryIO) -> None:
+        if self._place >= self._length:
             self.host = None
             return
-        length, places, glimpses, self.first = _HEAD.unpack(head)
+        length, places, glimpses, self.first = _HEAD.unpack(file.read(_HEAD.size))
         self._sizes = (places, glimpses)
-        self.host = self._file.read(length).decode("utf-8", "surrogatepass")
+        self.host = file.read(length).decode("utf-8", "surrogatepass")
+        self._place += _HEAD.size + length
 
-    def take(self) -> Batch:
-        """The rows of the block."""
+    def take(self) -> tuple[bytes, list[Glimpse]]:
+        """The places, packed, and the glimpses of the next block."""
+        if self._file is None:
+            self._file = self.path.open("rb", buffering=4_096)
+            self._file.seek(self._place)
         places, glimpses = self._sizes
-        found = _PLACES.decode(self._file.read(places)), _GLIMPSES.decode(self._file.read(glimpses))
-        self._next()
+        found = self._file.read(places), _GLIMPSES.decode(self._file.read(glimpses))
+        self._place += places + glimpses
+        self._next(self._file)
+        if self.host is None:
+            self.close()
         return found
 
+    def keyed(self) -> list[Keyed]:
+        """The rows of the next block."""
+        places, glimpses = self.take()
+        start = self._taken
+        self._taken += len(glimpses)
+        rows = enumerate(zip(_PLACES.decode(places), glimpses, strict=True), start)
+        return [(one.time, place, number, one) for number, (place, one) in rows]
+
     def close(self) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def read_run(path: Path) -> Iterator[Row]:
     """The rows of one run in order."""
-    for host, batches in _merged([path]):
-        for places, glimpses in batches:
-            for place, glimpse in zip(places, glimpses, strict=True):
-                yield Row(host, glimpse.time, place, glimpse.read(), glimpse.findings)
+    run = _Run(path, 0)
+    while run.host is not None:
+        host = run.host
+        for time, place, _, glimpse in run.keyed():
+            yield Row(host, time, place, glimpse.read(), glimpse.findings)
 
 
 def merge(paths: Sequence[Path], work_dir: Path) -> Iterator[tuple[str, Iterator[Sequence[Glimpse]]]]:
     """Each host of all runs with its rows in order, a few hundred at a time; to be taken before the next host is asked for.
 
-    Many runs are first merged in groups, so that the number of open files is bounded.
+    Where many runs overlap they are first merged in groups, so that the number of open files is bounded.
     """
-    paths = list(paths)
+    runs = [_Run(path, number) for number, path in enumerate(paths)]
     generation = 0
-    while len(paths) > FAN_IN:
+    while _overlap(runs) > FAN_IN:
+        runs.sort(key=_start)
         merged: list[Path] = []
-        for start in range(0, len(paths), FAN_IN):
-            group = paths[start : start + FAN_IN]
-            target = work_dir / f"merge-{generation}-{start}.run"
-            with target.open("wb") as file:
-                for host, batches in _merged(group):
-                    _rewrite(file, host, batches)
+        for start in range(0, len(runs), FAN_IN):
+            group = runs[start : start + FAN_IN]
+            merged.append(work_dir / f"merge-{generation}-{start}.run")
+            _merge_into(merged[-1], group)
             if generation:  # what the readers wrote stays: a scan that is resumed reads it again
-                for path in group:
-                    path.unlink()
-            merged.append(target)
-        paths = merged
+                for run in group:
+                    run.path.unlink()
+        runs = [_Run(path, number) for number, path in enumerate(merged)]
         generation += 1
-    for host, batches in _merged(paths):
-        yield host, map(itemgetter(1), batches)
+    for host, several in _by_host(runs):
+        yield host, (_one(several[0]) if len(several) == 1 else _without_keys(several))
 
 
-def _rewrite(file: BinaryIO, host: str, batches: Iterable[Batch]) -> None:
-    """Write the rows of one host as full blocks."""
-    places: list[str] = []
-    glimpses: list[Glimpse] = []
-    for some, more in batches:
-        places += some
-        glimpses += more
-        while len(glimpses) >= BLOCK:
-            _put(file, host, places[:BLOCK], glimpses[:BLOCK])
-            del places[:BLOCK], glimpses[:BLOCK]
-    if glimpses:
-        _put(file, host, places, glimpses)
+def _start(run: _Run) -> tuple[str, int]:
+    return run.start
 
 
-def _merged(paths: Sequence[Path]) -> Iterator[tuple[str, Iterator[Batch]]]:
-    with ExitStack() as opened:
-        runs = [_Run(path) for path in paths]
-        for run in runs:
-            opened.callback(run.close)
-        heads = [(run.host, number) for number, run in enumerate(runs) if run.host is not None]
-        heapq.heapify(heads)
+def _overlap(runs: Sequence[_Run]) -> int:
+    """How many runs have to be open at once."""
+    most = 0
+    ends: list[tuple[str, int]] = []
+    for run in sorted(runs, key=_start):
+        while ends and ends[0] < run.start:
+            heapq.heappop(ends)
+        heapq.heappush(ends, run.end)
+        most = max(most, len(ends))
+    return most
+
+
+def _merge_into(target: Path, runs: Sequence[_Run]) -> None:
+    with target.open("wb") as file:
+        writer = _Writer(file)
+        for host, several in _by_host(runs):
+            for batch in _interleaved(several):
+                for _, place, _, glimpse in batch:
+                    writer.add(host, place, glimpse)
+        writer.end()
+
+
+def _by_host(runs: Sequence[_Run]) -> Iterator[tuple[str, list[_Run]]]:
+    """Each host in order, with the runs that have rows of it."""
+    heads = [(run.host, run.number) for run in runs if run.host is not None]
+    numbered = {run.number: run for run in runs}
+    heapq.heapify(heads)
+    try:
         while heads:
             host = heads[0][0]
-            numbers = []
+            several = []
             while heads and heads[0][0] == host:
-                numbers.append(heapq.heappop(heads)[1])
-            several = [runs[number] for number in numbers]
-            yield host, (_one(several[0]) if len(several) == 1 else _interleaved(several))
-            for number in numbers:
-                following = runs[number].host
-                if following is not None:
-                    heapq.heappush(heads, (following, number))
+                several.append(numbered[heapq.heappop(heads)[1]])
+            yield host, several
+            for run in several:
+                if run.host is not None:
+                    heapq.heappush(heads, (run.host, run.number))
+    finally:
+        for run in runs:
+            run.close()
 
 
-def _one(run: _Run) -> Iterator[Batch]:
+def _one(run: _Run) -> Iterator[list[Glimpse]]:
     host = run.host
     while run.host == host:
-        yield run.take()
+        yield run.take()[1]
 
 
-def _interleaved(runs: Sequence[_Run]) -> Iterator[Batch]:
+def _without_keys(runs: Sequence[_Run]) -> Iterator[list[Glimpse]]:
+    for batch in _interleaved(runs):
+        yield [row[3] for row in batch]
+
+
+def _interleaved(runs: Sequence[_Run]) -> Iterator[list[Keyed]]:
     """The rows of one host from several runs: each batch goes up to the nearest end of the blocks that are in memory."""
     host = runs[0].host
-    held: dict[int, list[tuple[int, str, Glimpse]]] = {}
-    while True:
-        bound = min((rows[-1][:2] for rows in held.values()), default=None)
-        for number in sorted(range(len(runs)), key=lambda one: runs[one].first):
-            run = runs[number]
-            if number in held or run.host != host:
-                continue
-            if bound is not None and run.first > bound[0]:
-                break
-            places, glimpses = run.take()
-            rows = held[number] = [(glimpse.time, place, glimpse) for place, glimpse in zip(places, glimpses, strict=True)]
-            bound = rows[-1][:2] if bound is None else min(bound, rows[-1][:2])
+    waiting = [(run.first, run.number, run) for run in runs]  # those that have no block in memory
+    heapq.heapify(waiting)
+    held: list[list[Keyed]] = []
+    owners = {run.number: run for run in runs}
+    while waiting or held:
+        bound = min((rows[-1] for rows in held), default=None)
+        while waiting and (bound is None or waiting[0][0] <= bound[0]):
+            rows = heapq.heappop(waiting)[2].keyed()
+            held.append(rows)
+            bound = rows[-1] if bound is None else min(bound, rows[-1])
         if bound is None:
             return
-        batch: list[tuple[int, str, Glimpse]] = []
-        for number in sorted(held):
-            rows = held[number]
-            cut = bisect_right(rows, bound, key=_place)
+        batch: list[Keyed] = []
+        rest: list[list[Keyed]] = []
+        for rows in held:
+            cut = bisect_right(rows, bound)
             batch += rows[:cut]
-            if cut == len(rows):
-                del held[number]
-            else:
-                del rows[:cut]
-        batch.sort(key=_place)
-        yield [place for _, place, _ in batch], [glimpse for _, _, glimpse in batch]
-
-
-_place = itemgetter(0, 1)
+            if cut < len(rows):
+                rest.append(rows[cut:])
+            elif (run := owners[rows[0][2] >> _RUN]).host == host:
+                heapq.heappush(waiting, (run.first, run.number, run))
+        held = rest
+        batch.sort()
+        yield batch
