@@ -32,6 +32,15 @@ def corpus() -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def nothing_kept() -> Iterator[None]:
+    """No test takes anything from the cache folder of whoever runs it, or leaves anything there."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("TIDEWAITER_CACHE_DIR", "")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(autouse=True, scope="session")
 def no_network() -> Iterator[None]:
     """A test that opens a connection to another machine fails at once: the program promises to need no network."""
     connect = socket.socket.connect

@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 
 Effect = Literal[
@@ -144,7 +145,13 @@ def parse_language(text: str, file: str) -> Language:
 
 @functools.cache
 def load() -> dict[str, Language]:
-    """Every shipped language by its name and its other names."""
+    """Every shipped language by its name and its other names. Raises KnowledgeError when a file is wrong."""
+    sources = ("knowledge/languages", "catalog/languages.py")
+    shipped = kept.worked_out("languages", tuple[Language, ...], sources, _shipped)
+    return {name: language for language in shipped for name in (language.name, *language.also)}
+
+
+def _shipped() -> tuple[Language, ...]:
     found: dict[str, Language] = {}
     folder = resources.files("tidewaiter") / "knowledge" / "languages"
     for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
@@ -154,7 +161,7 @@ def load() -> dict[str, Language]:
                 if name in found:
                     raise KnowledgeError(file.name, name, "is the name of two languages")
                 found[name] = language
-    return found
+    return tuple({language.name: language for language in found.values()}.values())
 
 
 def find(name: str) -> Language | None:

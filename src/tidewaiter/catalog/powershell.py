@@ -11,6 +11,7 @@ from importlib import resources
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 
 FILE = "powershell.toml"
@@ -181,6 +182,10 @@ def _canonical_type(name: str) -> str:
 @functools.cache
 def load() -> PowerShell:
     """The knowledge file. Raises KnowledgeError where it is wrong."""
+    return kept.worked_out("powershell", PowerShell, (f"knowledge/{FILE}", "catalog/powershell.py"), _shipped)
+
+
+def _shipped() -> PowerShell:
     content = resources.files("tidewaiter.knowledge").joinpath(FILE).read_bytes()
     try:
         return msgspec.toml.decode(content, type=PowerShell)

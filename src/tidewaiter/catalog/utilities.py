@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 
 Style = Literal["gnu", "windows", "single", "keyvalue", "powershell", "socat", "none"]
@@ -209,6 +210,11 @@ def parse_utility(text: str, file: str) -> Utility:
 @functools.cache
 def load() -> Catalog:
     """The shipped catalog. Raises KnowledgeError when a file is wrong or two utilities share a name."""
+    sources = ("knowledge/utilities", "catalog/utilities.py")
+    return Catalog(kept.worked_out("utilities", tuple[Utility, ...], sources, _shipped))
+
+
+def _shipped() -> tuple[Utility, ...]:
     folder = resources.files("tidewaiter") / "knowledge" / "utilities"
     utilities: list[Utility] = []
     for item in sorted(folder.iterdir(), key=lambda entry: entry.name):
@@ -217,4 +223,4 @@ def load() -> Catalog:
             if utility.name != item.name.removesuffix(".toml"):
                 raise KnowledgeError(item.name, "name", f"is {utility.name!r}; name the file {utility.name}.toml")
             utilities.append(utility)
-    return Catalog(tuple(utilities))
+    return tuple(utilities)

@@ -218,8 +218,10 @@ def read_all(
     """
     total = sum(item.size for item in items)
     waiting = sorted(items, key=lambda item: (item.size, item.path))
-    count = options.workers if total > 12_000_000 else 1
-    first = range(min(count, max(1, len(items))))
+    much = total > 12_000_000
+    first = range(min(options.workers if much else 1, max(1, len(items))))
+    if much and not survey:
+        _prepare(len(first))
     workers = [Worker(work_dir, number, options.half_life, survey=survey) for number in first]
     number, done = len(workers), 0
     try:
@@ -250,3 +252,12 @@ def read_all(
     finally:
         for worker in workers:
             worker.stop()
+
+
+def _prepare(workers: int) -> None:
+    """What is worth its time before much is read; several workers find loaded here what each would load for itself."""
+    from tidewaiter.reading import languages, sieve
+
+    sieve.prepare()
+    if workers > 1:
+        languages.warm()

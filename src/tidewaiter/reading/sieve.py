@@ -8,12 +8,14 @@ is installed, else Rust's regular expressions in Polars, else Python's own: all 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from tidewaiter.catalog import kept
 from tidewaiter.reading import sieve_patterns
 
 Engine = Callable[[Sequence[bytes]], list[bool]]
@@ -26,6 +28,17 @@ MANY = 400_000
 """Distinct texts from which on Hyperscan's compilation (0.7 s more than the regular expressions') is earned back."""
 REMEMBERED = 50_000
 """Texts whose answer is remembered: most command lines of a host come again and again."""
+_DATABASES = ("sieve-first", "sieve-second")
+_SOURCES = (
+    "knowledge/utilities",
+    "knowledge/languages",
+    "knowledge/signs.toml",
+    "knowledge/powershell.toml",
+    "catalog",
+    "reading/sieve.py",
+    "reading/sieve_patterns.py",
+    "reading/sessions.py",
+)
 _SHORT = 500
 _TOGETHER = 60
 _APART = 12
@@ -43,8 +56,11 @@ class TextSieve:
     """Candidates by the names of utilities as whole words, and by signs of addresses and of hiding."""
 
     def __init__(self, engine: str | None = None) -> None:
-        """`engine` is hyperscan, polars or re; None takes what pays for the number of texts so far. Raises ImportError."""
-        self._engine = ENGINES[engine]() if engine else None
+        """`engine` is hyperscan, polars or re; None takes what an earlier run kept, or what pays for the texts so far.
+
+        Raises ImportError where a named one is not installed.
+        """
+        self._engine = ENGINES[engine]() if engine else _at_hand()
         self._seen = 0
         self._few: set[int] | None = set()  # hashes of the first distinct texts as they are spelled, while no engine is made
         self._decided: dict[bytes, bool] = {}
@@ -131,18 +147,12 @@ def _first_of(*names: str) -> Engine:
 
 
 class _Database:
-    """Groups of patterns that Hyperscan has compiled. Raises ImportError where it is not installed."""
+    """Groups of patterns that Hyperscan has compiled."""
 
-    def __init__(self, *groups: Sequence[str]) -> None:
+    def __init__(self, database: Any) -> None:
         import hyperscan
 
-        self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        expressions = [pattern.encode("ascii") for patterns in groups for pattern in patterns]
-        self._database.compile(
-            expressions=expressions,
-            ids=[number for number, patterns in enumerate(groups) for _ in patterns],
-            flags=[hyperscan.HS_FLAG_DOTALL] * len(expressions),
-        )
+        self._database = database
         self._new_scratch: Any = hyperscan.Scratch
         self._halted: type[Exception] = hyperscan.ScanTerminated
         self._own = threading.local()
@@ -184,13 +194,79 @@ def _rows(joined: bytes, ends: list[int]) -> set[int]:
     return rows
 
 
+def _compiled(*groups: Sequence[str]) -> Any:
+    """A database of groups of patterns; a match says the number of its group. Raises ImportError."""
+    import hyperscan
+
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    expressions = [pattern.encode("ascii") for patterns in groups for pattern in patterns]
+    database.compile(
+        expressions=expressions,
+        ids=[number for number, patterns in enumerate(groups) for _ in patterns],
+        flags=[hyperscan.HS_FLAG_DOTALL] * len(expressions),
+    )
+    return database
+
+
+def _key() -> str:
+    """What the databases depend on: all knowledge of programs and languages, the code that makes patterns, Hyperscan."""
+    import hyperscan
+
+    return f"{kept.shipped(*_SOURCES)}-{getattr(hyperscan, '__version__', 0)}"
+
+
+def _recalled() -> list[Any] | None:
+    """The databases that an earlier run kept, None where there are none for this machine. Raises ImportError."""
+    import hyperscan
+
+    databases: list[Any] = []
+    for name in _DATABASES:
+        data = kept.recall(name, _key())
+        if data is None:
+            return None
+        try:
+            databases.append(hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK))
+        except hyperscan.error:  # made for a processor that this one is not
+            return None
+    return databases
+
+
+def _made() -> list[Any]:
+    """The databases, compiled now and kept. Raises ImportError."""
+    import hyperscan
+
+    patterns = sieve_patterns.load()
+    marks = patterns.hints[-1] + r"[^\x00]*\x00"  # told once a text
+    databases = [_compiled(patterns.always, [*patterns.hints[:-1], marks]), _compiled(patterns.asked)]
+    for name, database in zip(_DATABASES, databases, strict=True):
+        kept.keep(name, _key(), hyperscan.dumpb(database))
+    return databases
+
+
 @functools.cache
 def _hyperscan() -> Engine:
     """Two databases: the second is asked where the first found only a hint. Raises ImportError."""
-    patterns = sieve_patterns.load()
-    marks = patterns.hints[-1] + r"[^\x00]*\x00"  # told once a text
-    first, second = _Database(patterns.always, [*patterns.hints[:-1], marks]), _Database(patterns.asked)
+    return _asking(*map(_Database, _recalled() or _made()))
 
+
+@functools.cache
+def _at_hand() -> Engine | None:
+    """Hyperscan's engine where its databases are kept from an earlier run: it costs nothing to have."""
+    try:
+        return _hyperscan() if _recalled() is not None else None
+    except ImportError:
+        return None
+
+
+def prepare() -> None:
+    """Have the fastest engine at hand, in this run and in those to come: worth its second where there is much to read."""
+    with contextlib.suppress(ImportError):
+        if kept.usable():
+            _hyperscan()
+            _at_hand.cache_clear()
+
+
+def _asking(first: _Database, second: _Database) -> Engine:
     def candidates(texts: Sequence[bytes]) -> list[bool]:
         found, hinted = first.rows(texts)
         asked = sorted(hinted - found)
