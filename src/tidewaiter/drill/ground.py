@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import secrets
 import shutil
@@ -11,12 +10,15 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
 from typing import NamedTuple
 
 from tidewaiter.drill.ledger import BRIDGE, PORTS, Ledger
 from tidewaiter.drill.namespaces import Namespace
 from tidewaiter.errors import DrillError
 
+NET_ADMIN, SYS_ADMIN = 12, 21
+"""Numbers of Linux capabilities."""
 PATIENCE = 20.0
 """Seconds that the `ip` program may take."""
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
@@ -39,11 +41,17 @@ class Ground(NamedTuple):
     server_side: Side = nullcontext
 
 
+def may(capability: int) -> bool:
+    """Whether this process has a capability of root; in containers root often has few."""
+    told = re.search(r"(?m)^CapEff:\s*([0-9a-f]+)$", Path("/proc/self/status").read_text(encoding="ascii", errors="replace"))
+    return told is not None and bool(int(told[1], 16) >> capability & 1)
+
+
 def kind(*, namespaces: bool) -> str:
     """Which ground a drill would be held on here: `namespaces`, `own addresses` or `127.0.0.1`. Raises DrillError."""
-    able = os.getuid() == 0 and shutil.which("ip", path=_PATH) is not None
-    if namespaces and not able:
-        raise DrillError("network namespaces need root and iproute2")
+    able = may(NET_ADMIN) and shutil.which("ip", path=_PATH) is not None
+    if namespaces and not (able and may(SYS_ADMIN)):
+        raise DrillError("network namespaces need root (with CAP_NET_ADMIN and CAP_SYS_ADMIN) and iproute2")
     return "namespaces" if namespaces else "own addresses" if able else "127.0.0.1"
 
 

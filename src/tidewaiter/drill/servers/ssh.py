@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from tidewaiter.drill.daemon import Daemon
+from tidewaiter.drill.ground import SYS_ADMIN, may
 from tidewaiter.drill.own import free_ports
 from tidewaiter.drill.server import Order
 from tidewaiter.errors import DrillError
@@ -79,8 +80,8 @@ def start(order: Order) -> Daemon:
         raise DrillError("sshd is not installed")
     command = [program, "-D", "-e", "-f", str(settings)]
     if os.getuid() == 0 and not Path("/run/sshd").is_dir():
-        if folder.is_relative_to("/run"):
-            raise DrillError("root's sshd needs /run/sshd: set TMPDIR to a folder that is not below /run")
+        if not may(SYS_ADMIN) or folder.is_relative_to("/run"):
+            raise DrillError("root's sshd needs the folder /run/sshd, and a private one cannot be had: make it and try again")
         command = [*_PRIVATE_RUN, *command]
     return Daemon(command, ports, order.address, folder / "said")
 

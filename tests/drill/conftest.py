@@ -1,0 +1,19 @@
+"""One drill at a time: the tests look at the whole machine, and would take each other's drills for what was left behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """Wait for the tests of drills that other processes run."""
+    with (Path(tempfile.gettempdir()) / f"tidewaiter-drill-tests-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
