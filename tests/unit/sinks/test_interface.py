@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import pkgutil
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tidewaiter.sinks
 from sink_servers import delivery
 from tidewaiter import sink
 from tidewaiter.errors import SinkError, UsageError
@@ -204,3 +207,21 @@ def test_dead_letters_that_cannot_be_written_stay_in_the_outbox(tmp_path: Path) 
         outlet.dead_letters.add(delivery(), "x")
 
     assert caught.value.retry
+
+
+@pytest.mark.parametrize("entry", sink.REGISTER, ids=lambda entry: str(entry.name))
+def test_every_setting_is_on_the_page(entry: sink.Entry) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "sinks.md").read_text(encoding="utf-8")
+    sections = {text.partition("\n")[0].strip("`"): text for text in page.split("\n## ")}
+    own = set(entry.load().Settings.__struct_fields__) - set(sink.Settings.__struct_fields__)
+    told = set(re.findall(r"`(\w+)`", "".join(line for line in sections[entry.name].splitlines() if line.startswith("|"))))
+
+    assert own - told == set()
+    assert set(sink.Settings.__struct_fields__) <= set(re.findall(r"`(\w+)`", sections["Settings of every sink"]))
+
+
+def test_every_sink_is_registered() -> None:
+    assert {entry.module for entry in sink.REGISTER} == {
+        module.name for module in pkgutil.iter_modules(tidewaiter.sinks.__path__)
+    }
+    assert all(sink.named(entry.name) is entry and entry.says for entry in sink.REGISTER)
