@@ -245,3 +245,19 @@ def test_no_error_and_no_repr_shows_a_secret(tmp_path: Path, web: WebServer, mon
 
     assert web.requests[0].path == "/services/hunter2"
     assert [text for text in said if "hunter" in text] == []
+
+
+def test_the_check_of_a_signature_that_the_page_shows_is_right(tmp_path: Path, web: WebServer) -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "sinks.md").read_text(encoding="utf-8")
+    shown: dict[str, Any] = {}
+    exec(page.partition("```python\n")[2].partition("```")[0], shown)
+    (tmp_path / "secret").write_text("hunter2")
+    made = webhook(tmp_path, web.url, secret_file="secret")
+    made.deliver([delivery()])
+    made.close()
+    header, body = web.requests[0].headers["tidewaiter-signature"], web.requests[0].body
+
+    assert shown["is_ours"](header, body, b"hunter2")
+    assert not shown["is_ours"](header, body + b" ", b"hunter2")
+    assert not shown["is_ours"](header, body, b"hunter3")
+    assert not shown["is_ours"](header.replace("t=1", "t=2"), body, b"hunter2")
