@@ -17,7 +17,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,7 +24,7 @@ import msgspec
 from tidewaiter.errors import UsageError
 from tidewaiter.feed import Chunk, FeedProblem, Problems, Surroundings
 from tidewaiter.feeds.files.generation import read_position
-from tidewaiter.feeds.files.names import MOST_FILES, Pattern, is_packed
+from tidewaiter.feeds.files.names import MOST_FILES, Pattern, is_packed, numbered_base
 from tidewaiter.feeds.files.tracker import Tracker
 from tidewaiter.feeds.files.world import DESCRIPTORS, World
 from tidewaiter.output import printable
@@ -159,18 +158,26 @@ class Feed:
         found = [pattern.given] if pattern.is_explicit() else list(pattern.found())
         if len(found) > MOST_FILES:
             self._tell(pattern.given, f"brings more than {MOST_FILES:,} files; the rest is not followed", "name fewer")
+        explicit = pattern.is_explicit()
         for log_file in found[:MOST_FILES]:
-            if log_file not in self._trackers and (pattern.is_explicit() or self._is_wanted(pattern, log_file)):
-                path = pattern.place(log_file)
+            if not explicit:
+                log_file = self._own_name(pattern, log_file)
+            if log_file not in self._trackers and (explicit or self._is_wanted(pattern, log_file)):
                 from_end = self._settings.from_end and self._first
-                self._trackers[log_file] = Tracker(log_file, path, self._world, from_end=from_end)
+                self._trackers[log_file] = Tracker(log_file, pattern.place(log_file), self._world, from_end=from_end)
+
+    def _own_name(self, pattern: Pattern, log_file: str) -> str:
+        """The log file that a numbered file belongs to, where the pattern means that too, though it may not be there yet."""
+        base = numbered_base(log_file)
+        return base if base is not None and pattern.covers(base) else log_file
 
     def _is_wanted(self, pattern: Pattern, log_file: str) -> bool:
         """Whether a file that was found is a log file of its own."""
         path = pattern.place(log_file)
+        if not path.exists():
+            return True  # the pattern brought a rotated one
         siblings = self._world.siblings(path.parent)
-        names = {Path(known).name for known in self._trackers if str(Path(known).parent) == str(Path(log_file).parent)}
-        if is_packed(path.name) or siblings.is_rotated(path.name, names):
+        if is_packed(path.name) or siblings.is_rotated(path.name, self._world.names(path.parent)):
             return False
         try:
             status = path.stat()

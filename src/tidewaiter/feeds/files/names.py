@@ -61,6 +61,12 @@ def marks(name: str) -> Iterator[Mark]:
         yield Mark(found[1], "word", (0, ""))
 
 
+def numbered_base(log_file: str) -> str | None:
+    """The path that a path like `.../NAME.2` or `.../NAME.2.gz` had before rotation; None for other names."""
+    found = _NUMBER.fullmatch(log_file.removesuffix(next((end for end in PACKED if log_file.endswith(end)), "")))
+    return found[1] if found else None
+
+
 class Listed(NamedTuple):
     """One file of a folder."""
 

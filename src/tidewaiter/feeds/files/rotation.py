@@ -24,6 +24,7 @@ class Rotation:
         self._world = world
         self._tracker = tracker
         self._misfits: set[tuple[int, int, int]] = set()  # (generation, device, inode) whose content turned out to differ
+        self._seen: set[tuple[str, int]] = set()
         self._unreadable: set[int] = set()  # inodes of files that were passed over
 
     def is_misfit(self, generation: Generation, status: os.stat_result) -> None:
@@ -63,6 +64,12 @@ class Rotation:
                     return open_contents(path)
         return None
 
+    def has_changed(self) -> bool:
+        """Whether other files than when last asked are what rotation made of the log file."""
+        seen = {(one.name, one.inode) for _, one in self._world.siblings(self._path.parent).of(self._path.name)}
+        changed, self._seen = seen != self._seen, seen
+        return changed
+
     def following(self, known: Sequence[Generation], *, anew: bool = False) -> Path | None:
         """The oldest file that was rotated away after the newest that is known, and was never seen."""
         found: list[tuple[int, Path]] = []
@@ -82,7 +89,7 @@ class Rotation:
 
     def history(self, is_wanted: Callable[[Path], bool]) -> tuple[list[Path], list[Generation]]:
         """What was rotated before we came, oldest first: files that are to be read, and those that count as read."""
-        rotated = self._ordered()
+        rotated = [path for path in self._ordered() if self._is_new(path)]
         wanted = [path for path in rotated if is_wanted(path)]
         passed: list[Generation] = []
         for path in [path for path in rotated if path not in wanted][-PAST:]:
@@ -103,6 +110,11 @@ class Rotation:
                 if status is not None and status.st_size > generation.offset and is_of(generation, path):
                     return generation, path
         return None
+
+    def _is_new(self, path: Path) -> bool:
+        """Whether the file holds something that nobody reads."""
+        status = _status(path)
+        return status is not None and status.st_size > 0 and not self._is_read(path, status)
 
     def _is_read(self, path: Path, status: os.stat_result) -> bool:
         return self._world.has_reader(path, status.st_dev, status.st_ino, beside=self._tracker)

@@ -42,12 +42,14 @@ class Tracker:
         self._fresh = True  # nothing was ever said of this log file
         self._contents: Contents | None = None
         self._copied = False  # `_contents` is a copy: nothing will be added to it
+        self._overtaken = False  # it was empty when last seen, and has been written, copied and truncated since
         self._quiet_since = 0.0
         self._size = -1  # when last read
         self._late: tuple[Generation, Path] | None = None
         self._told: set[str] = set()  # troubles that are reported and not over
         self._blocked_since: float | None = None
         self._rotation = Rotation(path, world, self)
+        world.follows(self)
 
     def resume(self, position: Position) -> None:
         """Go on where a committed position says."""
@@ -78,7 +80,8 @@ class Tracker:
             self.more = self.more or live is not None
         elif not self.away:
             self.away = live is None or not now.is_at(live.st_dev, live.st_ino)
-            self.more = self.more or self.away or (live is not None and live.st_size != self._size)
+            self._overtaken = not now.head_size and self._rotation.has_changed() and self._next_rotated() is not None
+            self.more = self.more or self.away or self._overtaken or (live is not None and live.st_size != self._size)
         else:
             if live is not None and not self._copied and now.is_at(live.st_dev, live.st_ino):
                 self.away = False
@@ -110,6 +113,8 @@ class Tracker:
                 if was_fresh and (now.silent_until or not self._live_size()):
                     self.more = True
                     return self._chunk(now, Piece())  # from here on it is known, whatever happens to it
+            if self._overtaken or (self.away and self._contents is None and not now.head_size):
+                return self._finish(now, Piece())  # nothing of it was read: should it still be there, it is a new one
             return self._read_now(now, most, deadline)
         except OSError as error:
             self._trouble(error)
@@ -175,7 +180,7 @@ class Tracker:
             self._world.problems.add("damaged", self.log_file, text, "what stood before the damage was used")
         self.past = [*self.past, now][-PAST:]
         self.now = None
-        self.away = self._copied = False
+        self.away = self._copied = self._overtaken = False
         self._size, self.waiting, self.more = -1, 0, True
         self._blocked_since = None
         self.close()
@@ -207,6 +212,7 @@ class Tracker:
 
     def _open(self, now: Generation) -> bool:
         """Open the current generation wherever it is; False where it is nowhere. Raises OSError."""
+        self._copied = False
         if not self.away:
             try:
                 contents = Plain(self.path)
@@ -240,13 +246,13 @@ class Tracker:
             return True
         if self._contents is not None and not self._contents.status().st_nlink and self._is_quiet():
             return True
-        return self._rotation.following(self.generations()) is not None
+        return self._next_rotated() is not None
 
     # what comes next ----------------------------------------------------------------------------------------------------
 
     def _begin(self) -> Generation | None:
         """Begin the next generation; None where there is none yet. Raises OSError."""
-        path = self._history_first() if self._fresh else self._rotation.following(self.generations(), anew=True)
+        path = self._history_first() if self._fresh else self._next_rotated(anew=True)
         if path is None and self._stat() is None:
             return None
         place = path or self.path
@@ -273,6 +279,9 @@ class Tracker:
         self._world.reads(self, self.now)
         self._world.opened(self)
         return self.now
+
+    def _next_rotated(self, *, anew: bool = False) -> Path | None:
+        return self._rotation.following(self.generations(), anew=anew)
 
     def _known_as(self, path: Path, status: os.stat_result) -> Generation | None:
         """The finished generation that lies there again."""

@@ -42,6 +42,8 @@ class World:
         self._descriptors = descriptors
         self._open: OrderedDict[Tracker, None] = OrderedDict()
         self._folders: dict[Path, tuple[float, Siblings]] = {}
+        self._trackers: dict[Path, Tracker] = {}
+        self._names: dict[Path, set[str]] = {}
         self._readers: dict[tuple[int, int], list[tuple[Tracker, Generation]]] = {}
 
     def siblings(self, folder: Path, *, anew: bool = False) -> Siblings:
@@ -54,13 +56,22 @@ class World:
             self._folders[folder] = found
         return found[1]
 
+    def follows(self, tracker: Tracker) -> None:
+        """There is one more tracker."""
+        self._trackers[tracker.path] = tracker
+        self._names.setdefault(tracker.path.parent, set()).add(tracker.path.name)
+
+    def names(self, folder: Path) -> set[str]:
+        """Names of the log files of a folder that are followed, be they there or not."""
+        return self._names.get(folder, set())
+
     def opened(self, tracker: Tracker) -> None:
         """The tracker uses a descriptor now; another may lose its own."""
         self._open[tracker] = None
         self._open.move_to_end(tracker)
-        while len(self._open) > self._descriptors:
-            idle = next((one for one in self._open if not one.away and one is not tracker), next(iter(self._open)))
-            idle.close()
+        while len(self._open) > max(self._descriptors, 1):
+            others = [one for one in self._open if one is not tracker]
+            next((one for one in others if not one.away), others[0]).close()
 
     def closed(self, tracker: Tracker) -> None:
         """The tracker has closed its descriptor."""
@@ -79,7 +90,10 @@ class World:
                 continue
             if (generation is tracker.now and not tracker.away) or (generation.head_size and is_of(generation, path)):
                 return True
-        return False
+        unpacked = self._trackers.get(path.with_suffix("")) if is_packed(path.name) else None
+        if unpacked is None or unpacked is beside:
+            return False
+        return any(generation.head_size and is_of(generation, path) for generation in unpacked.generations())
 
 
 def is_of(generation: Generation, path: Path, *, finished: bool = False) -> bool:
@@ -103,7 +117,7 @@ def _is_of(generation: Generation, contents: Contents, finished: bool) -> bool:
     status = contents.status()
     same = generation.is_at(status.st_dev, status.st_ino)
     if not generation.head_size:
-        return same
+        return same and not status.st_size  # an inode alone says nothing: it may have been used again
     if not generation.knows_head(contents.read(0, HEAD)):
         return False
     if is_packed(contents.path.name):
