@@ -156,6 +156,13 @@ class Writer:
             if ahead > 0:
                 time.sleep(ahead)
             self.write(line)
+        self.close()
+
+    def close(self) -> None:
+        """Close what is open."""
+        for file in self.files.values():
+            file.close()
+        self.files.clear()
 
     def start(self) -> None:
         """In the background."""
