@@ -1,4 +1,4 @@
-"""`tidewaiter watch` as a user runs it: processes that are killed, disks that fill, logs that are rotated; nothing may be lost."""
+"""`tidewaiter watch` as a user runs it: killed, with full disks, logs that are rotated; nothing may be lost or told twice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+
 from live_feed import AUDIT, EVE, WINDOWS, Line, Watching, Writer, kept, mixed, scanned
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,7 +84,7 @@ def test_kills_lose_nothing_and_repeat_nothing(tmp_path: Path, logs: Path) -> No
 
 
 def _newest(told: Path) -> dict[str, dict[str, Any]]:
-    """Id -> the newest revision that a sink was told, without those that were withdrawn; no revision may be another one later."""
+    """Id -> the newest revision that a sink was told, without those that were withdrawn; no revision is told in two ways."""
     rows: dict[tuple[str, int], dict[str, Any]] = {}
     for line in told.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
