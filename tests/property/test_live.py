@@ -1,4 +1,4 @@
-"""A live engine gives what a scan gives, however the rows are cut into ticks, and wherever it was stopped and taken up again."""
+"""A live engine gives what a scan gives, however the rows are cut into ticks, wherever it was stopped and taken up again."""
 
 from __future__ import annotations
 
