@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -35,7 +34,7 @@ def in_integration() -> bool:
 
 
 def need(*programs: str) -> None:
-    missing = [name for name in programs if shutil.which(name) is None]
+    missing = [name for name in programs if recorder.program(name) is None]
     if missing and in_integration():
         pytest.fail(f"not installed: {', '.join(missing)}: run tests/sensors/install.sh")
     if missing:

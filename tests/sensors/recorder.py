@@ -19,8 +19,8 @@ from pathlib import Path
 
 LOCK = Path("/tmp/tidewaiter-audit.lock")
 LOGIN_UID = 61_007
-PATIENCE = 120.0
-"""Seconds to wait for another recorder."""
+PATIENCE = 600.0
+"""Seconds to wait for another recorder: a drill takes minutes."""
 CONFIGURATION = """\
 log_file = {folder}/audit.log
 log_format = ENRICHED
@@ -38,6 +38,11 @@ plugin_dir = {folder}/plugins
 FENCE = f"-a never,exit -F auid!={LOGIN_UID}"
 
 
+def program(name: str) -> str | None:
+    """Where a program is, also where the search path of ordinary users does not look."""
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
 class NotUsable(Exception):  # noqa: N818 - no error: a fact about the machine
     """The audit system of this machine cannot be used, and why."""
 
@@ -46,9 +51,9 @@ def status() -> dict[str, str]:
     """What `auditctl -s` says. Raises NotUsable where it says nothing."""
     if os.geteuid() != 0:
         raise NotUsable("only root may use the audit system")
-    if shutil.which("auditctl") is None or shutil.which("auditd") is None:
+    if program("auditctl") is None or program("auditd") is None:
         raise NotUsable("auditd is not installed (sh tests/sensors/install.sh)")
-    done = subprocess.run(["auditctl", "-s"], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(program("auditctl")), "-s"], capture_output=True, text=True, check=False)
     found = dict(row[:2] for line in done.stdout.splitlines() if len(row := line.split()) > 1)
     if done.returncode != 0 or "enabled" not in found:
         raise NotUsable(f"auditctl -s: {(done.stderr or done.stdout).strip() or 'says nothing'}")
@@ -62,16 +67,21 @@ def check_usable() -> dict[str, str]:
         raise NotUsable("the audit rules of this machine are locked (-e 2)")
     if found["pid"] != "0":
         raise NotUsable(f"the audit system is in use by process {found['pid']}")
-    if "No rules" not in _auditctl("-l"):
+    if "No rules" not in loaded():
         raise NotUsable("this machine has audit rules of its own")
     return found
 
 
 def _auditctl(*arguments: str) -> str:
-    done = subprocess.run(["auditctl", *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([str(program("auditctl")), *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"auditctl {' '.join(arguments)}: {(done.stderr + done.stdout).strip()}")
     return done.stdout
+
+
+def loaded() -> str:
+    """The rules that are at work. Raises RuntimeError where the kernel does not say."""
+    return _auditctl("-l")
 
 
 @contextlib.contextmanager
@@ -128,7 +138,7 @@ def _start(home: Path) -> subprocess.Popen[bytes]:
     """auditd with a configuration of our own, once it owns the kernel. Raises NotUsable where it ends at once."""
     with (home / "said").open("wb") as said:
         daemon = subprocess.Popen(
-            ["auditd", "-n", "-c", str(home)], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/"
+            [str(program("auditd")), "-n", "-c", str(home)], stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/"
         )
     end = time.monotonic() + 20
     while time.monotonic() < end and daemon.poll() is None:
