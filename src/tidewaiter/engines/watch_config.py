@@ -24,7 +24,7 @@ class WatchOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     policies: list[str] = []
     metrics: str = ""  # 127.0.0.1:PORT; empty: no endpoint
     settle: float = 0.4  # seconds that a row waits for those of other logs that belong before it
-    jobs: int = 0  # reading processes; 0: one for each core but one, at most 4
+    jobs: int = 0  # reading processes; 0: one for each core, at most 4
     user: str = ""  # whose rights to take where it is started with those of root
 
     def __post_init__(self) -> None:
@@ -36,7 +36,7 @@ class WatchOptions(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fie
     @property
     def readers(self) -> int:
         """How many reading processes to use."""
-        return self.jobs or max(1, min(4, (os.cpu_count() or 1) - 1))
+        return self.jobs or max(1, min(4, os.cpu_count() or 1))
 
 
 def load(path: Path) -> WatchOptions:

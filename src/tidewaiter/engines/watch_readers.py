@@ -1,7 +1,7 @@
 """The reading processes of a watch: pieces of logs in, rows and facts out, as the JSON that the store keeps.
 
-A log stays with one process, which remembers what its reader knows of it. A process that crashes or hangs costs the piece that
-it was at, which is reported; another one takes its place.
+A log whose reader joins lines stays with one process, which remembers what it knows of it. A process that crashes or hangs
+costs the piece that it was at, which is reported; another one takes its place.
 """
 
 from __future__ import annotations
@@ -99,16 +99,15 @@ class Readers:
         return sum(len(one.given) for one in self._all)
 
     def free(self, log_file: str) -> bool:
-        """Whether the process that reads this log can take a piece."""
+        """Whether a process that may read this log can take a piece."""
         return len(self._all[self._place(log_file)].given) < QUEUED
 
     def _place(self, log_file: str) -> int:
+        """The process that has the log, else the one with the least to do."""
         place = self._of.get(log_file)
         if place is None:
-            loads = [0] * len(self._all)
-            for other in self._of.values():
-                loads[other] += 1
-            place = self._of[log_file] = loads.index(min(loads))
+            waiting = [sum(len(piece.data) for piece in one.given) for one in self._all]
+            place = waiting.index(min(waiting))
         return place
 
     def give(self, piece: Piece) -> None:
@@ -145,6 +144,8 @@ class Readers:
             else:
                 read = msgspec.msgpack.decode(message, type=Read)
                 rows, facts = one.pipe.recv_bytes(), one.pipe.recv_bytes()
+                if read.remembers:
+                    self._of.setdefault(one.given[0].log_file, place)
                 found.append(Done(one.given.popleft().log_file, read, rows, facts))
         except (EOFError, OSError):
             one.process.join(1.0)

@@ -88,6 +88,7 @@ class Read(msgspec.Struct, kw_only=True):
     recognised_as: str | None = None
     problem: str | None = None  # why nothing of it was read
     future: int = 0  # events whose time cannot be right
+    remembers: bool = False  # its reader joins lines: the log stays with the process that has it
 
 
 def facts_of(result: ItemResult) -> Facts:
@@ -126,7 +127,7 @@ class LiveReader:
             return Read(problem="no log source knows this content")
         recognised, source = known
         whole = piece.data if piece.final else self._whole(piece.data, recognised, source)
-        read = Read(recognised_as=recognised.name)
+        read = Read(recognised_as=recognised.name, remembers=hasattr(source, "whole"))
         if len(whole) < len(piece.data):
             read.held = piece.data[len(whole) :]
             read.held_line = piece.first_line + whole.count(b"\n")
