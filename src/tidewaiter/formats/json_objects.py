@@ -129,23 +129,65 @@ def _is_array_of_lines(text: bytes) -> bool:
 
 
 def _lines(file: BinaryIO) -> Iterator[Cut]:
-    number = 0
-    while line := file.readline(LONGEST):
-        number += 1
-        if len(line) == LONGEST and not line.endswith(b"\n"):
-            while (rest := file.readline(_BLOCK)) and not rest.endswith(b"\n"):
-                pass
-            yield number, b"", "a line too long to read"
-            continue
-        text = line.strip(_SPACE)
+    for first, lines in _blocks(file):
+        for number, line in enumerate(lines, first):
+            text, problem = object_of_line(line)
+            if text or problem:
+                yield number, text, problem
+
+
+def object_of_line(line: bytes) -> tuple[bytes, str | None]:
+    """The object on a line and what is wrong with it (then the bytes are empty); nothing at all on a line without one."""
+    if line is TOO_LONG:
+        return b"", "a line too long to read"
+    text = line.strip(_SPACE)
+    if not text.startswith(b"{") or not text.endswith(b"}"):
+        text = text.strip(_IN_ARRAY)  # arrays may have one object a line
+        if not text:
+            return b"", None
         if not text.startswith(b"{") or not text.endswith(b"}"):
-            text = text.strip(_IN_ARRAY)  # arrays may have one object a line
-            if not text:
-                continue
-        if text.startswith(b"{") and text.endswith(b"}"):
-            yield number, text, None
-        else:
-            yield number, b"", "the line breaks off" if text.startswith(b"{") else "not JSON"
+            return b"", "the line breaks off" if text.startswith(b"{") else "not JSON"
+    return text, None
+
+
+def blocks_of_lines(path: Path, head: bytes, layout: Layout) -> Iterator[tuple[int, list[bytes]]] | None:
+    """The lines of a file in blocks, each with the number of its first line, for `object_of_line`.
+
+    None where its objects are not one a line in UTF-8: then `objects` cuts it. `head` is its first bytes. Raises OSError, later
+    too, where the file cannot be read.
+    """
+    if layout is not Layout.LINES or _encoding(head) is not None:
+        return None
+    return _blocks_of(path, len(_UTF8_BOM) if head.startswith(_UTF8_BOM) else 0)
+
+
+def _blocks_of(path: Path, start: int) -> Iterator[tuple[int, list[bytes]]]:
+    with path.open("rb") as file:
+        file.seek(start)
+        yield from _blocks(file)
+
+
+TOO_LONG = bytes(bytearray(b"too long"))
+"""Stands for a line of more than LONGEST bytes; known by identity."""
+
+
+def _blocks(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
+    """Lines without their ends; what is behind the last one is a line too."""
+    number, rest = 1, b""
+    while block := file.read(_BLOCK):
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        if lines:
+            yield number, lines
+            number += len(lines)
+        if len(rest) >= LONGEST:
+            yield number, [TOO_LONG]
+            number += 1
+            while (passed := file.readline(_BLOCK)) and not passed.endswith(b"\n"):
+                pass
+            rest = b""
+    if rest:
+        yield number, [rest]
 
 
 def _end_of_object(text: bytes, position: int, depth: int) -> tuple[int | None, int, int]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from tidewaiter.errors import TidewaiterError, UnrecognisedError
 from tidewaiter.formats import evtx, windows_json
-from tidewaiter.formats.windows_records import Found, Route, Routes
-from tidewaiter.log_source import Opened, WindowsRecord, WindowsSource
+from tidewaiter.formats.windows_records import Found, Routes
+from tidewaiter.log_source import Opened, WindowsSource
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.event import Event
+from tidewaiter.schema.event import Event, EventKind
 
 BATCH = 2000
 SAYS_NOTHING = "windows event that says nothing of use"
@@ -44,16 +45,34 @@ class WindowsReader:
         Raises UnrecognisedError where the content is none of ours, OSError where the file cannot be read.
         """
         batch: list[Event] = []
-        for found in self._records(opened, account):
-            if found is None:
-                yield []
-                continue
-            made = self._events(*found, account)
-            if made:
-                batch.extend(made)
-                while len(batch) >= BATCH:
-                    yield _counted(batch[:BATCH], account)
-                    batch = batch[BATCH:]
+        parsed = 0
+        try:
+            for found in self._records(opened, account):
+                if found is None:
+                    yield []
+                    continue
+                route, record = found
+                held = getattr(route.source, "held", 0) if route.holds else 0
+                try:
+                    made = route.source.events(record)
+                    if made.__class__ is not tuple:
+                        made = list(made)
+                except _BROKEN_RECORD as error:
+                    place = "record" if account.recognised_as == "EVTX" else "line"
+                    account.damage_at(f"{place} {record.record}", f"{type(error).__name__}: {error}")
+                    continue
+                if made:
+                    parsed += 1
+                    batch.extend(made)
+                    while len(batch) >= BATCH:
+                        yield _counted(batch[:BATCH], account)
+                        batch = batch[BATCH:]
+                elif route.holds and getattr(route.source, "held", 0) != held:
+                    parsed += 1
+                else:
+                    account.skip(SAYS_NOTHING)
+        finally:
+            account.parse(parsed)
         for source in self._routes.sources:
             batch.extend(source.finish())
         for start in range(0, len(batch), BATCH):
@@ -70,27 +89,19 @@ class WindowsReader:
             return windows_json.JsonRecords(opened, account, self._routes)
         raise UnrecognisedError(opened.log_file, "byte 0", "neither EVTX nor JSON of Windows events")
 
-    def _events(self, route: Route, record: WindowsRecord, account: Account) -> list[Event]:
-        held = getattr(route.source, "held", 0)
-        try:
-            made = list(route.source.events(record))
-        except _BROKEN_RECORD as error:
-            place = "record" if account.recognised_as == "EVTX" else "line"
-            account.damage_at(f"{place} {record.record}", f"{type(error).__name__}: {error}")
-            return []
-        if made or getattr(route.source, "held", 0) != held:
-            account.parse()
-        else:
-            account.skip(SAYS_NOTHING)
-        return made
-
 
 def _counted(batch: list[Event], account: Account) -> list[Event]:
+    """Note in the account what the events of a batch are, and their times."""
     kinds = account.kinds
-    for event in batch:
-        name = f"{event.log_source}:{event.kind.value}"
-        kinds[name] = kinds.get(name, 0) + 1
-    first, last = min(event.time for event in batch), max(event.time for event in batch)
+    for name, count in Counter([(event.log_source, id(event.kind)) for event in batch]).items():
+        named = f"{name[0]}:{_KINDS[name[1]]}"
+        kinds[named] = kinds.get(named, 0) + count
+    times = [event.time for event in batch]
+    first, last = min(times), max(times)
     account.first = first if account.first is None else min(first, account.first)
     account.last = last if account.last is None else max(last, account.last)
     return batch
+
+
+_KINDS = {id(kind): kind.value for kind in EventKind}
+"""By identity: members of an enumeration are hashed slowly, and there is one object for each."""

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from tidewaiter.formats import json_objects
-from tidewaiter.formats.windows_records import NO_USE, Found, Route, Routes
+from tidewaiter.formats.windows_records import NO_USE, Found, PassOver, Route, Routes, lower
 from tidewaiter.formats.windows_shapes import Clock, Parts, parts_of
 from tidewaiter.log_source import Opened, WindowsRecord
 from tidewaiter.schema.account import Account
@@ -24,6 +24,11 @@ _SEEN_IN_HEAD = 50
 _SIGN_OF_LIFE = 20_000  # objects
 _ID_KEYS = (b'"EventID":', b'"event_id":', b'"EventCode":', b'"eventID":')
 _ID = re.compile(rb'\s*"?(\d{1,6})"?\s*[,}]')
+_BEHIND = 10  # bytes behind the words that name an event id: enough for it and what ends it
+_VERDICTS_KEPT = 4_096
+_DECODE_IT = "decode it"
+_OPENS, _CLOSES = b"{}"
+_DECODE = msgspec.json.Decoder().decode
 _HINT_ID = re.compile(rb'"(?:EventID|event_id|EventCode|EventRecordID)"\s*:')
 _HINT_ORIGIN = re.compile(
     rb'"(?:SourceName|source_name|ProviderGuid|ProviderName|provider_name|provider_guid|Channel|winlog|Provider)"\s*:'
@@ -51,11 +56,11 @@ def recognise(head: bytes) -> str | None:
 def _decoded(raw: bytes) -> Any:
     """The value of a JSON text, with broken UTF-8 replaced; None where it is not JSON."""
     try:
-        return msgspec.json.decode(raw)
+        return _DECODE(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         pass
     try:
-        return msgspec.json.decode(raw.decode("utf-8", "replace").replace("\x00", ""))
+        return _DECODE(raw.decode("utf-8", "replace").replace("\x00", ""))
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
 
@@ -70,26 +75,86 @@ class JsonRecords:
         self._opened, self._account, self._routes = opened, account, routes
         self._clock = Clock()
         self._keys = list(_ID_KEYS)
+        self._verdicts: dict[bytes, str | PassOver] = {}  # by what stands behind the first of the keys
+        self._skipped: dict[str, int] = {}
 
     def __iter__(self) -> Iterator[Found]:
         """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
         text = json_objects.as_utf8(self._opened.head)
         layout = json_objects.layout_of(text) or json_objects.Layout.LINES
-        skipped: dict[str, int] = {}
-        word = "object" if layout is json_objects.Layout.ARRAY else "line"
         self._set_clock(text, layout)
+        blocks = json_objects.blocks_of_lines(self._opened.path, self._opened.head, layout)
+        try:
+            yield from self._of_objects(layout) if blocks is None else self._of_lines(blocks)
+        finally:
+            for reason, count in self._skipped.items():
+                self._account.skip(reason, count)
+        self._account.notes.extend(self._clock.notes())
+
+    def _of_objects(self, layout: json_objects.Layout) -> Iterator[Found]:
+        word = "object" if layout is json_objects.Layout.ARRAY else "line"
         for turn, (number, raw, problem) in enumerate(json_objects.objects(self._opened.path, self._opened.head, layout)):
             if not turn % _SIGN_OF_LIFE:
                 yield None
             if problem is not None:
                 self._account.damage_at(f"{word} {number}", problem)
-            elif (reason := self._of_no_use(raw)) is not None:
-                skipped[reason] = skipped.get(reason, 0) + 1
-            elif (found := self._record(number, raw, word)) is not None:
+            elif not self._skips(raw) and (found := self._record(number, raw, word)) is not None:
                 yield found
-        for reason, count in skipped.items():
-            self._account.skip(reason, count)
-        self._account.notes.extend(self._clock.notes())
+
+    def _of_lines(self, blocks: Iterator[tuple[int, list[bytes]]]) -> Iterator[Found]:
+        turn = 0
+        for first, lines in blocks:
+            if first > turn:
+                yield None
+                turn = first + _SIGN_OF_LIFE
+            for number, raw in self._sifted(first, lines):
+                found = self._record(number, raw, "line")
+                if found is not None:
+                    yield found
+
+    def _sifted(self, first: int, lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
+        """The lines that have to be decoded; the others are counted.
+
+        As a rule every line names its event id with the same words, so what stands behind them is looked up.
+        """
+        verdicts, key, unwanted = self._verdicts, self._keys[0], 0
+        width = len(key)
+        for number, line in enumerate(lines, first):
+            at = line.find(key) + width
+            if at < width or line[0] != _OPENS or line[-1] != _CLOSES:
+                text, problem = json_objects.object_of_line(line)
+                if problem is not None:
+                    self._account.damage_at(f"line {number}", problem)
+                elif text and not self._skips(text):
+                    yield number, text
+                if key is not self._keys[0]:
+                    verdicts.clear()
+                    key = self._keys[0]
+                    width = len(key)
+                continue
+            verdict = verdicts.get(line[at : at + _BEHIND]) or self._verdict(line, at)
+            if verdict is _DECODE_IT or line.find(key, at) >= 0:
+                yield number, line
+            elif verdict is NO_USE:
+                unwanted += 1
+            elif isinstance(verdict, PassOver) and verdict.has_bytes(line):
+                self._skipped[verdict.reason] = self._skipped.get(verdict.reason, 0) + 1
+            else:
+                yield number, line
+        if unwanted:
+            self._skipped[NO_USE] = self._skipped.get(NO_USE, 0) + unwanted
+
+    def _verdict(self, line: bytes, at: int) -> str | PassOver:
+        """What to do with a line that has its event id here: nothing, decode it, or see whether it is passed over."""
+        found = _ID.match(line, at)
+        if found is None:
+            return _DECODE_IT
+        verdict: str | PassOver = NO_USE
+        if int(found[1]) in self._routes.event_ids:
+            verdict = self._routes.passed_over.get(int(found[1]), _DECODE_IT)
+        if found.end() <= at + _BEHIND and len(self._verdicts) < _VERDICTS_KEPT:
+            self._verdicts[line[at : at + _BEHIND]] = verdict
+        return verdict
 
     def _set_clock(self, text: bytes, layout: json_objects.Layout) -> None:
         """Learn from the first records how far off stated times are, for those before the first that shows it."""
@@ -98,8 +163,15 @@ class JsonRecords:
             if parts is not None and "UtcTime" in parts.data:
                 self._clock.time(parts)
 
+    def _skips(self, raw: bytes) -> bool:
+        """Count the object and pass it by, where that can be told without decoding it that no source wants it."""
+        reason = self._of_no_use(raw)
+        if reason is None:
+            return False
+        self._skipped[reason] = self._skipped.get(reason, 0) + 1
+        return True
+
     def _of_no_use(self, raw: bytes) -> str | None:
-        """Why no source wants the record, where that can be told without decoding it."""
         for key in self._keys:
             at = raw.find(key)
             if at < 0:
@@ -139,7 +211,7 @@ class JsonRecords:
             self._account.damage_at(f"{word} {number}", "no time")
             return None
         return route, WindowsRecord(
-            provider=provider.lower(),
+            provider=lower(provider),
             event_id=parts.event_id,
             channel=parts.channel,
             computer=parts.computer,

@@ -18,25 +18,61 @@ _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DATE_CALL = re.compile(r"/Date\((-?\d{1,15})\)/")
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
+_MOMENTS_KEPT = 4_096
+_LONG_NAME = 200
 _FEW = 3  # an element that only wraps others has at most its attributes beside them
 _YEARS = (0, 253_402_300_799)  # seconds of 1970 to 9999: what a bare number may mean
 
 
-class PassOver(NamedTuple):
-    """When records of one provider and event id need not be read: all the patterns are found in their JSON text."""
+class PassOver:
+    """When records of one provider and event id need not be read: all the patterns are found in their JSON text.
 
-    provider: bytes  # lower case
-    patterns: tuple[re.Pattern[str], ...]
-    byte_patterns: tuple[re.Pattern[bytes], ...]
-    reason: str
+    A pattern begins with the name of a value, `"Name":`, which is looked for first.
+    """
+
+    def __init__(self, provider: str, patterns: tuple[str, ...], reason: str) -> None:
+        """`provider` in lower case. Raises ValueError where a pattern does not begin with the name of a value."""
+        self.reason = reason
+        self._provider = self._spelled = provider.encode()
+        self._texts = [(name, re.compile(rest)) for name, rest in map(_behind_name, patterns)]
+        self._bytes = [(name.encode(), re.compile(rest.encode())) for name, rest in map(_behind_name, patterns)]
 
     def has_text(self, text: str) -> bool:
         """Whether the record with this JSON text is passed over."""
-        return all(pattern.search(text) for pattern in self.patterns)
+        for name, rest in self._texts:
+            at = text.find(name)
+            while at >= 0 and not rest.match(text, at + len(name)):
+                at = text.find(name, at + 1)
+            if at < 0:
+                return False
+        return True
 
     def has_bytes(self, raw: bytes) -> bool:
         """As `has_text`; the provider's name has to be in the text as well."""
-        return self.provider in raw.lower() and all(pattern.search(raw) for pattern in self.byte_patterns)
+        for name, rest in self._bytes:
+            at = raw.find(name)
+            while at >= 0 and not rest.match(raw, at + len(name)):
+                at = raw.find(name, at + 1)
+            if at < 0:
+                return False
+        return self._spelled in raw or self._names_provider(raw)
+
+    def _names_provider(self, raw: bytes) -> bool:
+        at = raw.lower().find(self._provider)
+        if at < 0:
+            return False
+        self._spelled = raw[at : at + len(self._provider)]  # as this log spells it: the next record is quicker
+        return True
+
+
+_VALUE_NAME = re.compile(r'"\w+":')
+
+
+def _behind_name(pattern: str) -> tuple[str, str]:
+    name = _VALUE_NAME.match(pattern)
+    if name is None:
+        raise ValueError(f"{pattern}: a pattern of records to pass over begins with the name of a value")
+    return name[0], pattern[name.end() :]
 
 
 class Route(NamedTuple):
@@ -44,6 +80,7 @@ class Route(NamedTuple):
 
     source: WindowsSource
     pass_over: PassOver | None = None
+    holds: bool = False  # the source keeps records for joining and counts them in `held`
 
 
 Found = tuple[Route, WindowsRecord] | None
@@ -53,7 +90,7 @@ Found = tuple[Route, WindowsRecord] | None
 class Routes:
     """The log source of each provider and event id.
 
-    A source may have `pass_over: Mapping[int, tuple[tuple[str, ...], str]]`, by event id regular expressions that are all
+    A source may have `pass_over: Mapping[int, tuple[tuple[str, ...], str]]`, by event id patterns (see PassOver) that are all
     found in the JSON text of records to be skipped, and the reason; and `channels: Mapping[str, str]`, the provider (lower
     case) that a record has which names only its channel (lower case).
     """
@@ -66,18 +103,19 @@ class Routes:
         for source in self.sources:
             rules: Mapping[int, tuple[tuple[str, ...], str]] = getattr(source, "pass_over", {})
             self._channels.update(getattr(source, "channels", {}))
+            holds = hasattr(source, "held")
             for provider, ids in source.providers.items():
                 for event_id in ids:
                     rule = rules.get(event_id)
                     pass_over = _compiled(provider, *rule) if rule else None
-                    self._routes[provider, event_id] = Route(source, pass_over)
+                    self._routes[provider, event_id] = Route(source, pass_over, holds)
                     if pass_over is not None:
                         self.passed_over[event_id] = pass_over
         self.event_ids = frozenset(event_id for _, event_id in self._routes)
 
     def find(self, provider: str, event_id: int) -> Route | None:
         """The route of a record, or None where no source maps it. `provider` in any case."""
-        return self._routes.get((provider.lower(), event_id))
+        return self._routes.get((lower(provider), event_id))
 
     def provider_of_channel(self, channel: str | None) -> str | None:
         """The provider that a channel is known to belong to: its own name before the slash, or what a source says."""
@@ -89,12 +127,15 @@ class Routes:
 
 @functools.cache
 def _compiled(provider: str, patterns: tuple[str, ...], reason: str) -> PassOver:
-    return PassOver(
-        provider.encode(),
-        tuple(re.compile(pattern) for pattern in patterns),
-        tuple(re.compile(pattern.encode()) for pattern in patterns),
-        reason,
-    )
+    return PassOver(provider, patterns, reason)
+
+
+def lower(name: str) -> str:
+    """A name in lower case, as a rule the same object each time: few providers write very many records."""
+    return _lower(name) if len(name) < _LONG_NAME else name.lower()
+
+
+_lower = functools.lru_cache(maxsize=1_024)(str.lower)
 
 
 def microseconds(value: Any) -> int | None:
@@ -102,16 +143,31 @@ def microseconds(value: Any) -> int | None:
 
     Understands ISO 8601 with any fraction, `/Date(milliseconds)/`, and numbers of seconds or milliseconds.
     """
-    moment, _ = zoned_microseconds(value)
-    return moment
+    return zoned_microseconds(value)[0]
+
+
+_moments: dict[str, tuple[int | None, bool]] = {}
+"""Texts that were read lately: a record has its time in several values, and others have the same one."""
 
 
 def zoned_microseconds(value: Any) -> tuple[int | None, bool]:
     """As `microseconds`, and whether the value itself says its zone."""
+    if value.__class__ is str:
+        known = _moments.get(value)
+        if known is None:
+            if not 8 <= len(value) <= 64:
+                return None, False
+            known = _of_text(value)
+            if len(_moments) >= _MOMENTS_KEPT:
+                _moments.clear()
+            _moments[value] = known
+        return known
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return _of_number(value), True
-    if not isinstance(value, str) or not 8 <= len(value) <= 64:
-        return None, False
+    return None, False
+
+
+def _of_text(value: str) -> tuple[int | None, bool]:
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:

@@ -80,18 +80,20 @@ def _whole(value: Any) -> int | None:
 
 
 def _flat(value: dict[str, Any]) -> Parts | None:
-    event_id = next(
-        (
-            number
-            for name in ("EventID", "EventCode", "EventId", "winlog.event_id", "Id")
-            if (number := event_number(value.get(name))) is not None
-        ),
-        None,
-    )
-    provider = _first(value, "SourceName", "ProviderName", "Provider", "winlog.provider_name", "source_name")
-    channel = _first(value, "Channel", "LogName", "winlog.channel", "log_name")
+    event_id = value.get("EventID")
+    if event_id.__class__ is not int:
+        event_id = _flat_id(value)
+    provider = value.get("SourceName")
+    if provider.__class__ is not str or not provider:
+        provider = _first(value, "ProviderName", "Provider", "winlog.provider_name", "source_name")
+    channel = value.get("Channel")
+    if channel.__class__ is not str or not channel:
+        channel = _first(value, "LogName", "winlog.channel", "log_name")
     if event_id is None or (provider is None and channel is None):
         return None
+    computer = value.get("Hostname")
+    if computer.__class__ is not str or not computer:
+        computer = _first(value, "Computer", "ComputerName", "MachineName", "winlog.computer_name")
     time, true = _flat_time(value)
     data: Mapping[str, Any] = value
     inner = value.get("EventData")
@@ -104,13 +106,21 @@ def _flat(value: dict[str, Any]) -> Parts | None:
         provider=provider,
         event_id=event_id,
         channel=channel,
-        computer=_first(value, "Hostname", "Computer", "ComputerName", "MachineName", "winlog.computer_name"),
+        computer=computer,
         time=time,
         true_time=true,
         data=data,
         user_id=_first(value, "UserID", "UserId"),
         process_id=_whole(value.get("ExecutionProcessID", value.get("ProviderProcessId"))),
     )
+
+
+def _flat_id(value: dict[str, Any]) -> int | None:
+    for name in ("EventID", "EventCode", "EventId", "winlog.event_id", "Id"):
+        number = event_number(value.get(name))
+        if number is not None:
+            return number
+    return None
 
 
 def _flat_time(value: Mapping[str, Any]) -> tuple[int | None, bool]:
@@ -274,7 +284,7 @@ class Clock:
                 self._shifted[shift] = self._shifted.get(shift, 0) + 1
             return stated + shift
         difference = own - stated
-        nearest = _quarters(difference)
+        nearest = 0 if -_NEAR <= difference <= _NEAR else _quarters(difference)
         if abs(difference - nearest) <= _NEAR and abs(nearest) <= _WIDEST:
             self._learn(host, nearest)
             return own
