@@ -142,7 +142,7 @@ def _another_file(fold: HostFold, draft: Draft, event: Event) -> bool:
     twin.sources = set(draft.sources)
     fold.begin(twin)
     if draft.process is not None:
-        for connection in draft.process.connections or ():
+        for connection in draft.process.recent_connections:
             claims.attach_connection(twin, connection.read())
         fold.processes.own(draft.process, twin)
     _landed(fold, twin, event, False)
@@ -315,21 +315,17 @@ class Image(NamedTuple):
 
     key: str
     base: str
-    archive: str
+    archive: str  # whose member it is; empty where it is none
+    handling: bool  # its arguments may name it
 
 
 @functools.lru_cache(maxsize=8_192)
 def image_of(path: str | None) -> Image:
     """The keys of a program's path."""
     key = paths.path_key(path)
-    return Image(key, key.rsplit("/", 1)[-1], _archive_in(key))
-
-
-@functools.cache
-def handling() -> frozenset[str]:
-    """Programs whose arguments may name something that was brought in."""
-    known = roles.load()
-    return known.runners | known.extractors | known.copiers
+    known, program = roles.load(), roles.program_name(path)
+    handles = program in known.runners or program in known.extractors or program in known.copiers
+    return Image(key, key.rsplit("/", 1)[-1], _archive_in(key), handles)
 
 
 def _by_stem(fold: HostFold, word: str) -> Draft | None:

@@ -229,13 +229,13 @@ def _look_back(fold: HostFold, draft: Draft, process: Process | None) -> None:
     """What the process did just before it was understood: connections, and files opened by the shell before the exec."""
     if process is None:
         return
-    for glimpse in process.connections or ():
+    for glimpse in process.recent_connections:
         if abs(glimpse.time - draft.time) < ATTACH_WINDOW:
             attach_connection(draft, glimpse.read())
     from tidewaiter.correlation import after
 
     for owner in (process, process.previous):
-        for glimpse in (owner.files if owner is not None else None) or ():
+        for glimpse in owner.recent_files if owner is not None else ():
             if draft.time - 3 * SECOND <= glimpse.time:
                 after.adopt(fold, draft, glimpse.read(), owner)
 

@@ -19,7 +19,7 @@ from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
-from tidewaiter.correlation.processes import Process, Processes
+from tidewaiter.correlation.processes import MOST, RECENT, Process, Processes
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
 from tidewaiter.schema.case import Case
@@ -179,12 +179,13 @@ class HostFold:
 
     def _names_something(self, glimpse: Glimpse, process: Process) -> bool:
         """Whether a start may be of something that was brought in, or name it."""
-        image = after.image_of(glimpse.path)
-        if image.key in self.by_path or image.base in self.by_base or image.archive in self.by_base:
+        key, base, archive, handles = after.image_of(glimpse.path or process.told.name)
+        by_base = self.by_base
+        if key in self.by_path or base in by_base or (archive and archive in by_base):
             return True
-        if glimpse.sha256 is not None and glimpse.sha256 in self.by_hash:
+        if self.by_hash and glimpse.sha256 in self.by_hash:
             return True
-        return process.program in after.handling() and self._may_spell(glimpse, process)
+        return handles and self._may_spell(glimpse, process)
 
     def _may_spell(self, glimpse: Glimpse, process: Process) -> bool:
         """Whether the arguments of a start may name something that was brought in."""
@@ -192,8 +193,11 @@ class HostFold:
         if hints is None:
             hints = self._hints = {_first_word(path.rsplit("/", 1)[-1]) for path in (*self.by_path, *self.by_base)}
         if len(hints) <= _FEW and process.record is glimpse and _KELVIN not in glimpse.packed:
-            text = glimpse.packed.decode("latin-1").lower()  # cheaper than to unpack it, and hints are ASCII
-            if not any(hint in text for hint in hints):
+            text = glimpse.packed.lower().decode("latin-1")  # cheaper than to unpack it, and hints are ASCII
+            for hint in hints:
+                if hint in text:
+                    break
+            else:
                 return False
         event = glimpse.read()
         if _path_key(event.cwd if process.record is glimpse else process.told.cwd) in self.by_path:
@@ -209,12 +213,13 @@ class HostFold:
 
     def skim_connection(self, glimpse: Glimpse) -> None:
         """A connection."""
-        process = self.processes.acting(glimpse)
+        processes = self.processes
+        process = processes.acting(glimpse)
         if glimpse.sign:
             self._came_in(glimpse)
         elif process is not None:
             process.connected(glimpse)
-            if process.clear != self.processes.owners and self.processes.asked_lately(process, 5, glimpse.time - _ATTACH):
+            if process.clear != processes.owners and processes.asked_lately(process, 5, glimpse.time - _ATTACH):
                 claims.connected(glimpse.read(), process)
 
     def _came_in(self, glimpse: Glimpse) -> None:
@@ -224,10 +229,12 @@ class HostFold:
             claims.inbound(self, glimpse.read())
 
     def skim_file(self, glimpse: Glimpse) -> None:
-        """A file appeared, or its writing was prevented."""
+        """A file appeared, or its writing was prevented. Written out, as hardly anything is as frequent."""
         processes = self.processes
-        process = processes.acting(glimpse)
-        path = glimpse.path
+        key, path = glimpse.key, glimpse.path
+        process = processes.by_pid.get(glimpse.pid) if key is None else processes.by_key.get(key)
+        if process is None or process.path is None:
+            process = processes.acting(glimpse)
         if path in self.by_path:
             self._appeared(glimpse, process, [])
         elif process is not None:
@@ -239,7 +246,13 @@ class HostFold:
             ) and self._writes_for_somebody(process, glimpse):
                 self._appeared(glimpse, process, [])
             elif glimpse.kind is _FILE_CREATE:
-                process.wrote(glimpse)
+                files = process.files
+                if files is None:
+                    process.files = [glimpse]
+                else:
+                    files.append(glimpse)
+                    if len(files) > MOST:
+                        del files[:-RECENT]
 
     def _writes_for_somebody(self, process: Process, glimpse: Glimpse) -> bool:
         """Whether a process may write what it, one of its ancestors or somebody else asked for."""

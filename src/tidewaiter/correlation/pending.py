@@ -78,7 +78,7 @@ def shell_started(fold: HostFold, glimpse: Glimpse, process: Process) -> None:
 
 def _redirect(process: Process, event: Event) -> Event | None:
     for owner in (process, process.previous):
-        for glimpse in reversed((owner.files if owner is not None else None) or ()):
+        for glimpse in reversed(owner.recent_files if owner is not None else ()):
             if -REDIRECT_WINDOW <= glimpse.time - event.time <= 0:
                 one = glimpse.read()
                 if one.file_path and not _NOTHING.match(one.file_path):

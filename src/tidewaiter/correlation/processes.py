@@ -21,6 +21,8 @@ KEPT = 40_000
 """Processes remembered per host; the oldest are evicted and counted."""
 RECENT = 48
 """File and connection events remembered per process."""
+MOST = 2 * RECENT
+"""So many are let grow before the earliest are given up."""
 SAME_START = 3_000_000
 """Two sensors report one start within this time (microseconds)."""
 _DEPTH = 5
@@ -113,8 +115,8 @@ class Process:
             self.files = [glimpse]
             return
         self.files.append(glimpse)
-        if len(self.files) > RECENT:
-            del self.files[0]
+        if len(self.files) > MOST:
+            del self.files[:-RECENT]
 
     def connected(self, glimpse: Glimpse) -> None:
         """Remember a connection of late."""
@@ -122,8 +124,18 @@ class Process:
             self.connections = [glimpse]
             return
         self.connections.append(glimpse)
-        if len(self.connections) > RECENT:
-            del self.connections[0]
+        if len(self.connections) > MOST:
+            del self.connections[:-RECENT]
+
+    @property
+    def recent_files(self) -> list[Glimpse]:
+        """The files of late, the earliest first."""
+        return self.files[-RECENT:] if self.files is not None else []
+
+    @property
+    def recent_connections(self) -> list[Glimpse]:
+        """The connections of late, the earliest first."""
+        return self.connections[-RECENT:] if self.connections is not None else []
 
 
 _program_name = functools.lru_cache(maxsize=8_192)(roles.program_name)

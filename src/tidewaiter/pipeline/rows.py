@@ -57,9 +57,7 @@ _PLACES = msgspec.msgpack.Decoder(list[str])
 _GLIMPSES = msgspec.msgpack.Decoder(list[Glimpse])
 
 Keyed = tuple[int, str, int, Glimpse]
-"""Time, place, number (of the run, and in it) and glimpse of a row. As they compare, rows come; no two numbers are the same."""
-_RUN = 40
-"""Bits of the number of a row in its run."""
+"""Time, place, number of the run and glimpse of a row. As they compare, rows come."""
 
 
 def write_run(path: Path, rows: Iterable[Row]) -> None:
@@ -127,7 +125,6 @@ class _Run:
         self._file: BinaryIO | None = None
         self._place = 0
         self._sizes = (0, 0)
-        self._taken = number << _RUN
         with path.open("rb") as file:
             self._length = file.seek(-_END.size, os.SEEK_END)
             last, length = _END.unpack(file.read(_END.size))
@@ -162,10 +159,8 @@ class _Run:
     def keyed(self) -> list[Keyed]:
         """The rows of the next block."""
         places, glimpses = self.take()
-        start = self._taken
-        self._taken += len(glimpses)
-        rows = enumerate(zip(_PLACES.decode(places), glimpses, strict=True), start)
-        return [(one.time, place, number, one) for number, (place, one) in rows]
+        number = self.number
+        return [(one.time, place, number, one) for place, one in zip(_PLACES.decode(places), glimpses, strict=True)]
 
     def close(self) -> None:
         if self._file is not None:
@@ -284,7 +279,7 @@ def _interleaved(runs: Sequence[_Run]) -> Iterator[list[Keyed]]:
             batch += rows[:cut]
             if cut < len(rows):
                 rest.append(rows[cut:])
-            elif (run := owners[rows[0][2] >> _RUN]).host == host:
+            elif (run := owners[rows[0][2]]).host == host:
                 heapq.heappush(waiting, (run.first, run.number, run))
         held = rest
         batch.sort()
