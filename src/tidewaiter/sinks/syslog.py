@@ -44,7 +44,7 @@ class Settings(sink.Settings, frozen=True, kw_only=True):
     format: Literal["rfc5424", "cef"] = "rfc5424"
     facility: str = "local0"
     hostname: str = ""  # who we are in the messages; empty: the name of this machine
-    max_bytes: int = 0  # of one message; 0: 2,048 for udp, 65,536 otherwise
+    max_bytes: int = 0  # of one message; 0: 2,048 for udp, 8,192 otherwise, which rsyslog takes as it comes
     ca_file: str = ""  # PEM of the only authorities to trust; empty: the system's
     certificate_file: str = ""  # PEM, for servers that want to know who we are
     key_file: str = ""
@@ -63,7 +63,7 @@ class Sink:
             raise UsageError(f"facility: must be one of {', '.join(FACILITIES)}")
         if not _is_host(settings.host) or not 0 <= settings.port <= 65_535 or not 0.1 <= settings.timeout <= 300:
             raise UsageError("host must be a name or an address, port 0 to 65535, timeout 0.1 to 300 seconds")
-        self._most = settings.max_bytes or (2_048 if settings.transport == "udp" else 65_536)
+        self._most = settings.max_bytes or (2_048 if settings.transport == "udp" else 8_192)
         if not 1_024 <= self._most <= (65_000 if settings.transport == "udp" else 1_048_576):
             raise UsageError("max_bytes: must be 1,024 to 65,000 for udp, to 1,048,576 otherwise")
         self._tls = None
