@@ -21,6 +21,8 @@ LETTERS = dict(zip(STAGES, "CNWLHRS", strict=True))
 MARKS = {"new": " ", "update": "~", "withdrawn": "-"}
 LEGEND = "~ changed  - withdrawn | C commanded  N connected  W on the wire  L landed  H hash checked  R run  S spread"
 COLOURS = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "informational": "dim"}
+PAGE = 40
+"""Rows after which the header is shown again: it has scrolled away."""
 WIDTHS = {"": 1, "id": 8, "time (UTC)": 19, "severity": 17, "host": 12, "utility": 12, "stages": 7}
 NARROW = {"": 1, "id": 8, "time (UTC)": 10, "severity": 8, "host": 8, "utility": 8, "stages": 7}
 """Columns of the cells in wide and narrow terminals; source and destination share what is left."""
@@ -41,7 +43,7 @@ class Sink:
         self.name = here.name
         self._stream = here.stream or sys.stdout
         self._style = settings.style
-        self._headed = False
+        self._left = 0  # rows until the next header
 
     def deliver(self, batch: Sequence[Delivery]) -> None:
         """Write and flush the lines. Raises SinkError (retry) where that fails."""
@@ -62,7 +64,7 @@ class Sink:
         console = Console(file=self._stream, highlight=False, markup=False, emoji=False)
         wide = console.width >= 120
         table = Table(
-            box=None, show_header=not self._headed, header_style="bold underline", pad_edge=False, padding=(0, 2, 0, 0)
+            box=None, show_header=self._left <= 0, header_style="bold underline", pad_edge=False, padding=(0, 2, 0, 0)
         )
         fixed = WIDTHS if wide else NARROW
         left = max(16, console.width - sum(fixed.values()) - 2 * 8)
@@ -70,10 +72,11 @@ class Sink:
             table.add_column(name, width=size, overflow="fold", no_wrap=name in ("", "id", "stages"))
         for delivery in batch:
             table.add_row(*_row(delivery))
-        if not self._headed:
+        if self._left <= 0:
             console.print(Text(LEGEND, style="dim"))
+            self._left = PAGE
         console.print(table)
-        self._headed = True
+        self._left -= len(batch)
 
 
 def _source(transfer: Transfer) -> str:

@@ -45,6 +45,9 @@ def test_a_table_with_one_header_where_it_is_a_terminal(monkeypatch: pytest.Monk
     assert text.count("severity") == 1
     assert text.count("WS01.example") == 3
     assert "~ changed" in text
+    for number in range(60):
+        sink.deliver([delivery(number)])
+    assert stream.getvalue().count("severity") == 2  # shown again when it has scrolled away
 
 
 @pytest.mark.parametrize("style", ["table", "lines"])
