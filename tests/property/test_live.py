@@ -12,13 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_feed import mixed
-from tidewaiter.engines.watch_state import State, Tick, encoded
+from tidewaiter.engines.watch_state import State, tick_of
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline.live_cases import LiveCases
 from tidewaiter.pipeline.live_facts import LiveFacts
 from tidewaiter.pipeline.live_folds import LiveFolds, Rule
-from tidewaiter.pipeline.live_reading import Facts, LiveReader, Piece
-from tidewaiter.pipeline.rows import Row
+from tidewaiter.pipeline.live_reading import Facts, LiveReader, LiveRow, Piece
 from tidewaiter.store.live import Commit, LiveStore
 from tidewaiter.store.store import open_store
 
@@ -26,12 +25,12 @@ LATENESS = 3_000_000
 
 
 @functools.cache
-def _read() -> tuple[list[Row], Facts]:
+def _read() -> tuple[list[LiveRow], Facts]:
     """All rows of a feed, in time order, and the facts of all of them."""
     logs: dict[str, str] = {}
     for line in mixed(20, rate=20):
         logs[line.log] = logs.get(line.log, "") + line.text
-    rows: list[Row] = []
+    rows: list[LiveRow] = []
     facts = LiveFacts()
     with tempfile.TemporaryDirectory() as folder:
         reader = LiveReader(Path(folder), "all")
@@ -63,12 +62,13 @@ class _Engine:
         self.state = _state()
         self.state.resume(self.live)
 
-    def tick(self, rows: list[Row], facts: Facts, rule: Rule, *, sweep: int | None = None, anew: bool = False) -> None:
+    def tick(self, rows: list[LiveRow], facts: Facts, rule: Rule, *, sweep: int | None = None, anew: bool = False) -> None:
         """One tick, committed."""
         pieces = [(msgspec.json.encode(facts), msgspec.json.encode(rows))]
-        data = encoded(rule, sweep, pieces)
+        tick = tick_of(rule, sweep, pieces)
+        data = msgspec.json.encode(tick)
         number = self.state.tick + 1
-        self.state.apply(number, msgspec.json.decode(data, type=Tick))
+        self.state.apply(number, tick)
         if anew:
             self.state.folds.touch_all()
             self.state.cases.judge_anew()

@@ -18,7 +18,7 @@ from tidewaiter.engines import watch_state
 from tidewaiter.engines.health import Level
 from tidewaiter.engines.watch_order import Log, Order, Position
 from tidewaiter.engines.watch_readers import Done, Readers
-from tidewaiter.engines.watch_state import State, Tick
+from tidewaiter.engines.watch_state import State
 from tidewaiter.errors import StoreError
 from tidewaiter.feed import Feed
 from tidewaiter.pipeline.live_cases import Kept
@@ -208,13 +208,14 @@ class Watch:
         number = self.state.tick + 1
         if arrived:
             self.order.arrived(number, now)
-        crowded = len(self.state.folds.pending) > ROWS_WAITING
+        crowded = self.state.folds.waiting > ROWS_WAITING
         rule, sweep = self.order.rule(now, more=self._more or bool(arrived), crowded=crowded), self._sweep(now)
         data = None
         if arrived or sweep is not None or self.state.folds.would_take(rule):
-            data = watch_state.encoded(rule, sweep, ((done.facts, done.rows) for done in arrived))
+            tick = watch_state.tick_of(rule, sweep, ((done.facts, done.rows) for done in arrived))
+            data = msgspec.json.encode(tick)
             before = self.state.folds.latest
-            self.numbers.rows += self.state.apply(number, msgspec.json.decode(data, type=Tick))
+            self.numbers.rows += self.state.apply(number, tick)
             self.numbers.ticks += 1
             if self.state.folds.latest > before:
                 self._latest_at = now

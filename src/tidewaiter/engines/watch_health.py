@@ -158,7 +158,7 @@ class Health:
             delay_median=delays[len(delays) // 2] if delays else None,
             delay_99=delays[len(delays) * 99 // 100] if delays else None,
             folds=len(watch.state.folds.groups),
-            pending=len(watch.state.folds.pending),
+            pending=watch.state.folds.waiting,
             cases=len(watch.state.cases),
             rss=_rss(),
             logs=logs,

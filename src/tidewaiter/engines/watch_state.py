@@ -10,8 +10,7 @@ from tidewaiter.baseline.counters import Counters
 from tidewaiter.errors import StateError
 from tidewaiter.pipeline.live_cases import Kept, LiveCases
 from tidewaiter.pipeline.live_folds import LiveFolds, Rule
-from tidewaiter.pipeline.live_reading import Facts
-from tidewaiter.pipeline.rows import Row
+from tidewaiter.pipeline.live_reading import Facts, LiveRow
 from tidewaiter.store.live import LiveStore
 
 VERSION = 1
@@ -42,9 +41,9 @@ class Meta(msgspec.Struct, kw_only=True):
     latest: int = 0
 
 
-_ROWS = msgspec.json.Decoder(list[Row])
+_ROWS = msgspec.json.Decoder(list[LiveRow])
 _FACTS = msgspec.json.Decoder(Facts)
-_PENDING = msgspec.json.Decoder(list[tuple[int, Row]])
+_PENDING = msgspec.json.Decoder(dict[int, list[LiveRow]])
 
 
 class State:
@@ -128,7 +127,6 @@ def _summed(facts: Iterable[Facts]) -> Counters:
     return total
 
 
-def encoded(rule: Rule, sweep: int | None, pieces: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """A tick as JSON, of facts and rows that are JSON already."""
-    held = [TickPiece(msgspec.Raw(facts), msgspec.Raw(rows)) for facts, rows in pieces]
-    return msgspec.json.encode(Tick(rule=rule, sweep=sweep, pieces=held))
+def tick_of(rule: Rule, sweep: int | None, pieces: Iterable[tuple[bytes, bytes]]) -> Tick:
+    """A tick of facts and rows that are JSON already."""
+    return Tick(rule=rule, sweep=sweep, pieces=[TickPiece(msgspec.Raw(facts), msgspec.Raw(rows)) for facts, rows in pieces])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from typing import NamedTuple
 
 import msgspec
@@ -21,8 +22,7 @@ from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold
 from tidewaiter.pipeline.live_facts import LiveFacts
-from tidewaiter.pipeline.live_reading import Facts
-from tidewaiter.pipeline.rows import Row
+from tidewaiter.pipeline.live_reading import Facts, LiveRow
 from tidewaiter.pipeline.run import WireCases, folder_of
 from tidewaiter.schema.case import Case
 
@@ -95,7 +95,7 @@ class LiveFolds:
         self.facts = facts
         self.wire = WireCases(facts.usual, internal)
         self.groups: dict[str, LiveHostFold | WireFold] = {}
-        self.pending: list[tuple[int, Row]] = []
+        self.pending: dict[int, list[LiveRow]] = {}  # tick -> rows that came with it
         self.latest = 0  # time of the latest row taken
         self.evicted = 0
         self.late = 0  # rows that came later than LATE; used, where what they belong to is still known
@@ -117,34 +117,45 @@ class LiveFolds:
                     draft.touched = True
         self.facts.shows_more.clear()
 
-    def add(self, tick: int, rows: Iterable[Row]) -> None:
+    def add(self, tick: int, rows: list[LiveRow]) -> None:
         """Rows that came in with this tick wait for their turn."""
-        self.pending += ((tick, row) for row in rows)
+        if rows:
+            self.pending.setdefault(tick, []).extend(rows)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait."""
+        return sum(map(len, self.pending.values()))
 
     def would_take(self, rule: Rule) -> bool:
         """Whether the rule lets a row through."""
-        return any(row.time <= rule.before or tick <= rule.arrived for tick, row in self.pending)
+        return any(tick <= rule.arrived or any(row.time <= rule.before for row in rows) for tick, rows in self.pending.items())
 
     def apply(self, rule: Rule) -> int:
         """Take the rows that the rule lets through, in their order; returns how many."""
-        taken = [row for tick, row in self.pending if row.time <= rule.before or tick <= rule.arrived]
+        taken: list[LiveRow] = []
+        for tick, rows in list(self.pending.items()):
+            if tick <= rule.arrived:
+                taken += self.pending.pop(tick)
+            elif rule.before:
+                taken += (row for row in rows if row.time <= rule.before)
+                later = [row for row in rows if row.time > rule.before]
+                if later:
+                    self.pending[tick] = later
+                else:
+                    del self.pending[tick]
         if not taken:
             return 0
-        self.pending = [(tick, row) for tick, row in self.pending if row.time > rule.before and tick > rule.arrived]
         for row in taken:
             if row.host.startswith("file:"):
-                row.host = self.facts.owner(folder_of(row.event.log_file)) or row.host
-        taken.sort(key=lambda row: row.order)
-        start = 0
-        for place, row in enumerate(taken):
-            if row.host != taken[start].host:
-                self._step(taken[start].host, taken[start:place])
-                start = place
-        self._step(taken[start].host, taken[start:])
+                row.host = self.facts.owner(folder_of(row.host.removeprefix("file:"))) or row.host
+        taken.sort(key=_order)
+        for group, rows_of in groupby(taken, key=_host):
+            self._step(group, list(rows_of))
         self.latest = max(self.latest, max(row.time for row in taken))
         return len(taken)
 
-    def _step(self, group: str, rows: Sequence[Row]) -> None:
+    def _step(self, group: str, rows: list[LiveRow]) -> None:
         fold = self.groups.pop(group, None)
         if fold is None:
             fold = self._fold(group)
@@ -152,18 +163,18 @@ class LiveFolds:
         self.dirty.add(group)
         self._touched[group] = None
         seen = self._seen.get(group, 0)
-        for row in rows:
-            self.late += row.time < seen - LATE
-            self._advance(fold, [row], row.time)
+        if rows[0].time < seen - LATE:
+            self.late += sum(row.time < seen - LATE for row in rows)
+        self._advance(fold, rows, rows[-1].time)
         self._seen[group] = max(seen, rows[-1].time)
 
-    def _advance(self, fold: LiveHostFold | WireFold, rows: Sequence[Row], watermark: int) -> None:
-        events = [(row.event, row.findings) for row in rows]
+    def _advance(self, fold: LiveHostFold | WireFold, rows: Sequence[LiveRow], watermark: int) -> None:
         if isinstance(fold, WireFold):
+            events = [(row.event, ()) for row in rows if row.event is not None]
             for case in self.wire.cases(fold.step(events, watermark)):
                 self._finals.append(Change(_wire_key(fold.host, case), case, True))
         else:
-            fold.step(events, watermark)
+            fold.advance([row.glimpse for row in rows if row.glimpse is not None], watermark)
 
     def _fold(self, group: str) -> LiveHostFold | WireFold:
         if group.startswith(wire_keys.PREFIX):
@@ -273,6 +284,14 @@ class LiveFolds:
             if group.startswith(wire_keys.PREFIX):
                 self._shown.setdefault(group, _Shown()).keys.add(key)
                 self._touched[group] = None
+
+
+def _order(row: LiveRow) -> tuple[str, int, str]:
+    return row.order
+
+
+def _host(row: LiveRow) -> str:
+    return row.host
 
 
 def _wire_key(group: str, case: Case) -> str:

@@ -18,6 +18,8 @@ import msgspec
 from tidewaiter.baseline.counters import Cell, Counters
 from tidewaiter.baseline.decay import HALF_LIFE
 from tidewaiter.baseline.flows import FlowBaseline
+from tidewaiter.correlation import wire_keys
+from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
 from tidewaiter.log_source import HEAD_BYTES
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.inputs import Opened, Recognised
@@ -76,10 +78,32 @@ class Facts(msgspec.Struct, kw_only=True, omit_defaults=True):
         return counted
 
 
+class LiveRow(msgspec.Struct, array_like=True, gc=False):
+    """A row as live engines pass it on: an event of the network whole, one of a host packed, behind a glimpse of it."""
+
+    host: str
+    time: int
+    place: str
+    event: Event | None
+    glimpse: Glimpse | None = None
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """The one order of all rows, as `Row.order`."""
+        return (self.host, self.time, self.place)
+
+
+def live_row(row: Row) -> LiveRow:
+    """A row packed for its way."""
+    if row.host.startswith(wire_keys.PREFIX):
+        return LiveRow(row.host, row.time, row.place, row.event)
+    return LiveRow(row.host, row.time, row.place, None, glimpse_of(row.event, row.findings))
+
+
 class Read(msgspec.Struct, kw_only=True):
     """What became of a piece."""
 
-    rows: list[Row] = []
+    rows: list[LiveRow] = []
     facts: Facts = msgspec.field(default_factory=Facts)
     account: Account | None = None  # of this piece alone
     held: bytes = b""  # lines at the end that may not be whole events yet
@@ -141,7 +165,7 @@ class LiveReader:
         self._path.write_bytes(content)
         opened = Opened(path=self._path, log_file=piece.log_file, size=len(content), head=content[:HEAD_BYTES])
         result = self._reader.take(opened, recognised, source, piece.first_line - 1 - header.count(b"\n"))
-        read.rows = self._reader.taken()
+        rows = self._reader.taken()
         read.facts = facts_of(result)
         read.account = result.accounts[0] if result.accounts else None
         if read.account is not None:
@@ -149,10 +173,11 @@ class LiveReader:
         if result.unreadable:
             read.problem = result.unreadable[0].problem
         limit = time.time_ns() // 1_000 + FUTURE
-        for row in read.rows:
+        for row in rows:
             if row.time > limit:
                 row.time = row.event.time = limit - FUTURE
                 read.future += 1
+        read.rows = list(map(live_row, rows))
 
     def _recognised(self, piece: Piece) -> tuple[Recognised, Any] | None:
         key = (piece.log_file, piece.generation)
