@@ -233,6 +233,9 @@ _KINDS: dict[int, tuple[Callable[[Event], tuple[Any, ...]], Callable[..., Iterat
 }
 """By identity: members of an enumeration are hashed slowly, and there is one object for each."""
 
+KINDS = frozenset(kind for kind in EventKind if id(kind) in _KINDS)
+"""The kinds that are observed."""
+
 
 # ------------------------------------------------------------------------- what was counted by log sources
 def _fields_of_flows(combinations: Mapping[tuple[Any, ...], int]) -> Iterable[tuple[tuple[Any, ...], int]]:

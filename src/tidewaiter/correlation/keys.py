@@ -7,13 +7,14 @@ import re
 
 from tidewaiter.schema.event import Event, EventKind
 
-_CONTEXT = frozenset(
+CONTEXT = frozenset(
     {
         EventKind.PROCESS_START, EventKind.CONNECTION, EventKind.FILE_CREATE, EventKind.FILE_RENAME, EventKind.FILE_BLOCKED,
         EventKind.FILE_STREAM, EventKind.IMAGE_LOAD, EventKind.SERVICE_INSTALL, EventKind.MALWARE_DETECTED,
         EventKind.SHELL_COMMAND,
     }
 )  # fmt: skip
+"""Kinds of events that correlation needs even where no analytic found anything in them."""
 _ADDRESS = re.compile(r"^(?:\d{1,3}\.){3}\d{1,3}$|:.*:")
 
 
@@ -39,7 +40,7 @@ def visible_kind(event: Event) -> str:
 
 def is_context(event: Event) -> bool:
     """Whether correlation needs the event even where no analytic found anything in it."""
-    return event.kind in _CONTEXT
+    return event.kind in CONTEXT
 
 
 def own_address(event: Event) -> str | None:

@@ -176,6 +176,14 @@ def _is_hosting(host: str) -> bool:
 class _Needs:
     """`wanted`, asked by log sources before they make events of records."""
 
+    def __init__(self, kinds: frozenset[EventKind]) -> None:
+        self._kinds = kinds
+
+    @property
+    def kinds(self) -> frozenset[EventKind]:
+        """Those of a host's events that are read one by one."""
+        return self._kinds
+
     flow = staticmethod(_carries)
     alert = staticmethod(_telling)
     peer = staticmethod(_is_hosting)
@@ -186,5 +194,6 @@ class _Needs:
         return len(query) > LONG_QUERY
 
 
-NEEDS: Needs = _Needs()
-"""What correlation needs of network events."""
+def needs(kinds: frozenset[EventKind]) -> Needs:
+    """What correlation needs of network events, and of a host's those of these kinds."""
+    return _Needs(kinds)

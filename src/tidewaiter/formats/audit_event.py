@@ -161,7 +161,7 @@ class AuditGroup(msgspec.Struct, gc=False):
                 return False
             self.time, self.serial = int(found[1]) * 1_000_000 + int(found[2]) * 1_000, int(found[3])
         if node:
-            self.node = _word(node)
+            self.node = node_name(node)
         return True
 
     @property
@@ -188,7 +188,7 @@ class AuditGroup(msgspec.Struct, gc=False):
         if known is not None:
             return known
         start = body.find(b" syscall=") + 9
-        return _named_call(body, body[start : body.find(b" ", start)]) if start > 8 else None
+        return named_call(body, body[start : body.find(b" ", start)]) if start > 8 else None
 
     def head(self) -> AuditHead | None:
         """The SYSCALL record, or None where it is missing or damaged."""
@@ -197,9 +197,9 @@ class AuditGroup(msgspec.Struct, gc=False):
             return None
         middle = body.find(b" auid=")
         words = body[:middle].split(b" ")
-        task = _task(body[middle:])
+        task = task_of(body[middle:])
         if task is None or len(words) != 12:
-            return _slow_head(body)
+            return slow_head(body)
         _, arch, number, success, code, a0, a1, a2, a3, _, ppid, pid = words
         if (
             len(ppid) > 23
@@ -211,10 +211,10 @@ class AuditGroup(msgspec.Struct, gc=False):
             or ppid[:5] != b"ppid="
             or pid[:4] != b"pid="
         ):
-            return _slow_head(body)
+            return slow_head(body)
         try:
             return AuditHead(
-                syscalls().get(b" " + arch + b" " + number) or _named_call(body, number[8:]),
+                syscalls().get(b" " + arch + b" " + number) or named_call(body, number[8:]),
                 success == b"success=yes",
                 int(code[5:]),
                 (a0[3:], a1[3:], a2[3:], a3[3:]),
@@ -223,7 +223,7 @@ class AuditGroup(msgspec.Struct, gc=False):
                 task,
             )
         except ValueError:
-            return _slow_head(body)
+            return slow_head(body)
 
     def argv(self) -> tuple[list[str], int] | str | None:
         """The arguments, and how many the record says there are; None without an EXECVE record.
@@ -288,13 +288,13 @@ class AuditGroup(msgspec.Struct, gc=False):
         return fields(self.other or b"")
 
 
-def _named_call(body: bytes, number: bytes) -> str:
+def named_call(body: bytes, number: bytes) -> str:
     """The name that ENRICHED gives, else the number (interpreted records have the name in its place)."""
     found = _NAME_OF_CALL.search(body)
     return text(found[1] if found else number)
 
 
-def _slow_head(body: bytes) -> AuditHead | None:
+def slow_head(body: bytes) -> AuditHead | None:
     """A SYSCALL record of another kernel: fields in another order, more or fewer. None when it names no call."""
     words: dict[bytes, bytes] = {}
     for key, raw in _WORD.findall(body):
@@ -307,29 +307,30 @@ def _slow_head(body: bytes) -> AuditHead | None:
     success = words.get(b"success")
     names = _NAMES.search(body)
     return AuditHead(
-        syscalls().get(prefix) or _named_call(body, number),
+        syscalls().get(prefix) or named_call(body, number),
         None if success is None else success == b"yes",
         _number(words.get(b"exit"), 10),
         (args[0], args[1], args[2], args[3]),
         _number(words.get(b"ppid"), 10),
         _number(words.get(b"pid"), 10),
-        _task_of([words.get(name, b"") for name in (b"auid", b"uid", b"ses", b"comm", b"exe")], names),
+        _task_from([words.get(name, b"") for name in (b"auid", b"uid", b"ses", b"comm", b"exe")], names),
     )
 
 
-def _task(part: bytes) -> AuditTask | None:
+def task_of(part: bytes) -> AuditTask | None:
+    """Who made a call, from ` auid=` to the end of a SYSCALL record; None where it is of another form."""
     return _short_task(part) if len(part) < 1_000 else _parsed_task(part)
 
 
 def _parsed_task(part: bytes) -> AuditTask | None:
     found = _TASK_PART.match(part)
-    return None if found is None else _task_of(found.groups(), _NAMES.search(part, found.end()))
+    return None if found is None else _task_from(found.groups(), _NAMES.search(part, found.end()))
 
 
 _short_task = lru_cache(maxsize=4_096)(_parsed_task)
 
 
-def _task_of(words: Sequence[bytes], names: re.Match[bytes] | None) -> AuditTask:
+def _task_from(words: Sequence[bytes], names: re.Match[bytes] | None) -> AuditTask:
     auid, uid, session, comm, exe = words
     login, user = (auid, b"root" if uid == b"0" else uid) if names is None else names.groups()
     return AuditTask(
@@ -373,5 +374,6 @@ def _cwd(body: bytes) -> str | None:
 _short_cwd = lru_cache(maxsize=1_024)(_cwd)
 
 
-def _word(raw: bytes) -> str:
+def node_name(raw: bytes) -> str:
+    """The name of a node."""
     return short_value(b'"' + raw) or ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from itertools import islice
+from operator import attrgetter, itemgetter
 
 from tidewaiter.formats.audit_event import (
     CWD,
@@ -28,6 +29,7 @@ from tidewaiter.formats.audit_event import (
     Kind,
 )
 from tidewaiter.formats.audit_numbers import record_types
+from tidewaiter.formats.audit_runs import runs_of
 from tidewaiter.formats.syslog import prefix_host
 from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account
@@ -39,6 +41,9 @@ WAIT_LINES = 5_000
 WAIT_SECONDS = 2
 """An unfinished event is closed when this many lines, or seconds of log time, have passed since its first record (the
 two seconds are auditd's own bound, `end_of_event_timeout`)."""
+
+TAIL = 32
+"""Events at the end of a block that wait for records which may come in the next: kernels log on several processors at once."""
 
 _CODES = {"SYSCALL": SYSCALL, "EXECVE": EXECVE, "CWD": CWD, "PATH": PATH, "SOCKADDR": SOCKADDR, "PROCTITLE": PROCTITLE}
 _CODES |= {"OPENAT2": OTHER, "KERN_MODULE": OTHER} | dict.fromkeys(SINGLE_RECORDS, SINGLE)
@@ -71,53 +76,39 @@ class AuditJoiner:
         self._wrapped = False  # records are inside syslog: other lines are no damage
         self._line = 0
 
-    def feed(self, block: TextBlock) -> list[AuditGroup]:
-        """The events that are finished by the lines of this block.
+    def feed(self, block: TextBlock, *, last: bool = False) -> list[AuditGroup]:
+        """The events that are finished by the lines of this block; `last` says that no block follows.
 
-        Nearly always the records of an event stand together, from SYSCALL to PROCTITLE. Such a run is found and checked
-        as a whole, which is several times faster than line by line; whatever is not so goes through `_lines`.
+        Nearly always the records of an event stand together and `audit_runs` finds them. Whatever is not so goes through
+        `_lines`, as do events at the end of the block that do not say that they are whole: more may come in the next.
         """
+        runs, others, split = runs_of(block.data, block.number)
         done: list[AuditGroup] = []
-        number, data, _ = block
-        start, local, kind_of = 0, 0, self._kinds.__getitem__
-        node = last = b""  # the node of the records, where they have one
-        kind: Kind = (SKIP, b"", "")
+        local = 0
         opened, closed = self._open, self._closed
-        foreign = data.find(b"\nnode=") >= 0  # there are, or may be, records of another node than that
-        while (mark := data.find(b"type=PROCTITLE ", start)) >= 0:
-            end = data.find(b"\n", mark)
-            if end < 0:
-                end = len(data)
-            count = data.count(b"\n", start, end) + 1
-            at = data.find(b" msg=audit(", start, end)
-            stamp_end = data.find(b"):", at, end)
-            prefix = data[start : at + 5]
-            if prefix != last:
-                kind, last = kind_of(prefix), prefix
-            if kind[1] != node:
-                node = kind[1]
-                foreign = data.count(b"\nnode=" + node + b" type=") < data.count(b"\n")
-            key = (kind[1], data[at + 11 : stamp_end])
-            whole = kind[0] == SYSCALL and not foreign and data.count(data[at : stamp_end + 2], start, end) == count
-            if not whole or key in closed or key in opened:
-                done += self._lines(number, data[start:end].split(b"\n"))
+        sure = len(runs) if last else len(runs) - TAIL
+        for place, run in enumerate(runs):
+            key = run.key
+            if key in split or key in closed or key in opened or (place >= sure and not run.ended):
+                others.append((run.line, run.records))
+                continue
+            closed[key] = None
+            rest = run.told[12]
+            address = rest.find(b" saddr=")
+            if address > 0 and rest.startswith(LOCAL_ADDRESSES, address):
+                local += run.count
             else:
-                closed[key] = None
-                head_end = data.find(b"\n", stamp_end, end)
-                address = data.find(b" saddr=", head_end, head_end + 160)
-                if address > 0 and data.startswith(LOCAL_ADDRESSES, address):
-                    local += count
-                else:
-                    body, more = data[stamp_end + 2 : head_end], (data[head_end + 1 : end], kind_of)
-                    done.append(AuditGroup(key, number, count, end - start, body, more))
-            number += count
-            start = end + 1
-        if start <= len(data):
-            done += self._lines(number, data[start:].split(b"\n"))
+                done.append(run)
+        if others:
+            others.sort(key=_number)
+            for number, lines in others:
+                done += self._lines(number, lines.split(b"\n"))
         if local:
             self.account.skip(LOCAL, local)
-        self._line = block.number + data.count(b"\n")
-        done += self._evict()
+        self._line = block.number + block.data.count(b"\n")
+        done += self.finish() if last else self._evict()
+        if others:
+            done.sort(key=_line)
         return done
 
     def _lines(self, first: int, lines: list[bytes]) -> list[AuditGroup]:
@@ -204,6 +195,9 @@ class AuditJoiner:
             self.account.skip("other syslog lines")
         else:
             self.account.damage_at(f"line {number}", "not an audit record")
+
+
+_number, _line = itemgetter(0), attrgetter("line")
 
 
 def _seconds(stamp: bytes) -> int:

@@ -21,6 +21,7 @@ _PIECE = re.compile(rb' a(\d+)(?:\[\d+\])?=(?:"([^"]*)"|([^\s\x1d]*))')
 _FIELD = re.compile(rb"\b([\w-]{1,40})=(\"[^\"]*\"|[^\s'\x1d]+)")
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.)?")
 _LINE_END = re.compile(r"[\r\n]")
+_UNSAFE = re.compile(r"[^\w@%+=:,./-]", re.ASCII).search  # as shlex.quote has it
 _PLAIN = re.compile(r"[a-zA-Z0-9@%+=:,./ _-]*")
 _LONGEST_RECORD = 65_536  # bytes of one that has fields; the kernel's limit is below 9,000
 _LINES_TYPED = 1_000  # in one record
@@ -78,7 +79,7 @@ def command_line(argv: list[str]) -> str:
     plain = " ".join(argv)
     if _PLAIN.fullmatch(plain) and plain.count(" ") == len(argv) - 1 and "" not in argv:
         return plain
-    return shlex.join(argv)
+    return " ".join([word if word and _UNSAFE(word) is None else shlex.quote(word) for word in argv])
 
 
 def fields(body: bytes) -> dict[str, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from tidewaiter import analytic, log_source
+from tidewaiter.baseline import observing
 from tidewaiter.baseline.counters import Counters
 from tidewaiter.baseline.decay import HALF_LIFE
 from tidewaiter.baseline.flows import FlowBaseline
@@ -71,7 +72,9 @@ class ItemReader:
         self.observer = Observer(half_life)
         self.name = name
         self.heartbeat = heartbeat or (lambda: None)
-        self.sieve = Sieve([entry.load() for entry in analytic.REGISTER])
+        analytics = [entry.load() for entry in analytic.REGISTER]
+        self.sieve = Sieve(analytics)
+        self.needs = wire_keys.needs(keys.CONTEXT.union(observing.KINDS, *(one.kinds for one in analytics)))
         self.limits = InputLimits()
         self._rows: list[Row] = []
         self._runs = 0
@@ -123,7 +126,7 @@ class ItemReader:
             return
         source = next(entry for entry in log_source.REGISTER if entry.name == name).load()
         if hasattr(source, "spare") and not self.surveys:
-            source.spare(wire_keys.NEEDS)
+            source.spare(self.needs)
         yield from source.read(opened, account)
 
     def _survey(self, events: list[Event], account: Account, result: ItemResult) -> None:

@@ -38,7 +38,13 @@ class Batch(list[Event]):
 
 
 class Needs(Protocol):
-    """Which network events are needed one by one: the questions that a log source asks before it makes an event of a record."""
+    """Which events are needed one by one: the questions that a log source asks before it makes an event of a record."""
+
+    @property
+    def kinds(self) -> frozenset[EventKind]:
+        """Of a host's events, the kinds that are needed one by one; of others it is enough to know that a host's logs show
+        them."""
+        ...
 
     def flow(
         self, protocol: str | None, transport: str | None, dst_port: int | None, bytes_out: int | None, bytes_in: int | None

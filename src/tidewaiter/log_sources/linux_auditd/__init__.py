@@ -14,13 +14,17 @@ from tidewaiter.formats.audit_event import LOCAL, AuditGroup, AuditHead, AuditPa
 from tidewaiter.formats.audit_laurel import MARK, laurel_events
 from tidewaiter.formats.audit_numbers import socket_calls
 from tidewaiter.formats.audit_records import AuditJoiner
+from tidewaiter.formats.audit_runs import AuditRun
 from tidewaiter.formats.audit_values import absolute, command_line, octal
 from tidewaiter.formats.audit_whole import whole
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
+from tidewaiter.log_sources.linux_auditd.quick import quick
 from tidewaiter.log_sources.linux_auditd.sessions import of_one_record
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.tally import count_unseen, tally
 
 _RECORD = re.compile(
     rb"(?:^|\n)(?:node=\S+ +)?type=[A-Z_0-9\[\]]{2,40} msg=audit\(\d"
@@ -35,6 +39,8 @@ _AT_CALLS = frozenset(
 _EINPROGRESS, _ECONNREFUSED = 115, 111
 _REGULAR = 0o100000
 _PATHS_REMEMBERED = 8_192
+BLOCK = 1 << 19
+"""Bytes read at a time: events that lie across the end of a block cost more than others."""
 _DEVICES = frozenset(
     {"/dev/null", "/dev/zero", "/dev/tty", "/dev/ptmx", "/dev/full", "/dev/random", "/dev/urandom", "/dev/console"}
 )
@@ -52,6 +58,8 @@ class Source:
     def __init__(self) -> None:
         self._log_file = ""
         self._paths: dict[tuple[str | None, bytes], str] = {}  # (node, inode) -> path last seen of it
+        self._needed: frozenset[EventKind] | None = None  # kinds that are needed one by one
+        self._told: set[tuple[str | None, EventKind]] = set()  # of the other kinds, one event a node
 
     def recognise(self, head: bytes) -> str | None:
         """Lines with an audit record's type and stamp, at the start or behind a syslog prefix."""
@@ -66,16 +74,25 @@ class Source:
         """How many bytes of a growing log hold whole events."""
         return whole(data)
 
+    def spare(self, needs: Needs) -> None:
+        """Give one event a node of the kinds that nobody needs one by one; the others are counted."""
+        self._needed = needs.kinds
+
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches; counts every line. Raises OSError when the file cannot be read."""
         self._log_file = opened.log_file
         account.recognised_as = account.recognised_as or self.title
         joiner = AuditJoiner(account)
         laurel = MARK.search(opened.head) is not None
-        for block in text_blocks(opened.path):
-            batch = self._events(laurel_events(block, account) if laurel else joiner.feed(block), account)
+        blocks = text_blocks(opened.path, block=BLOCK)
+        block = next(blocks, None)
+        while block is not None:
+            following = next(blocks, None)
+            groups = laurel_events(block, account) if laurel else joiner.feed(block, last=following is None)
+            batch = self._events(groups, account)
             if batch:
                 yield batch
+            block = following
         batch = self._events(joiner.finish(), account)
         if batch:
             yield batch
@@ -85,7 +102,7 @@ class Source:
         parsed = 0
         skipped: dict[str, int] = {}
         for group in groups:
-            result = self._event(group)
+            result = self._result(group)
             if isinstance(result, Event):
                 batch.append(result)
                 parsed += group.count
@@ -101,8 +118,30 @@ class Source:
         for reason, count in skipped.items():
             bounded = reason if reason in account.skipped or len(account.skipped) < 200 else "other system calls"
             account.skip(bounded, count)
-        account.made("linux_auditd", [event.kind.value for event in batch])
-        return batch
+        return tally(self._spared(batch, account), account)
+
+    def _result(self, group: AuditGroup) -> Result:
+        if isinstance(group, AuditRun):
+            event = quick(group, self._log_file, self._remember)
+            if event is not None:
+                return event
+        return self._event(group)
+
+    def _spared(self, events: list[Event], account: Account) -> list[Event]:
+        """The events without those of which one is enough, which are counted."""
+        needed, kept = self._needed, []
+        left: dict[EventKind, list[int]] = {}
+        for event in events:
+            if needed is not None and event.kind not in needed:
+                known = (event.host, event.kind)
+                if known in self._told:
+                    left.setdefault(event.kind, []).append(event.time)
+                    continue
+                self._told.add(known)
+            kept.append(event)
+        for kind, times in left.items():
+            count_unseen("linux_auditd", kind, len(times), (min(times), max(times)), account)
+        return kept
 
     def _event(self, group: AuditGroup) -> Result:
         """The event of one group; an empty text where it is damaged."""
