@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_writer import Audit
 
+from log_writer import Audit
 from tidewaiter.formats import audit_records
 from tidewaiter.formats.audit_runs import Runs
 from tidewaiter.log_source import Opened
