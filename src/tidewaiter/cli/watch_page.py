@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,7 @@ def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, onc
     if not options.sink:
         options = msgspec.structs.replace(options, sink=[{"type": "terminal"}])
     folder = state_folder(options.state)
+    _give_up_rights(options.user, folder)
     log = JsonLog(sys.stderr)
     with watch_run.opened(
         options, folder, base=base, report=lambda level, event, fields: log.event(level, event, **fields)
@@ -53,6 +55,27 @@ def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, onc
         watch_run.on_signals(running)
         running.run(once=once)
     return True
+
+
+def _give_up_rights(user: str, folder: Path) -> None:
+    """Take the rights of `user`, who gets the state folder, and such of our own as are not needed. Raises UsageError."""
+    from tidewaiter.engines import privileges
+
+    if user and hasattr(os, "geteuid") and os.geteuid() == 0:
+        import shutil
+
+        try:
+            for path in (folder, *folder.rglob("*")):
+                if not path.is_symlink():
+                    shutil.chown(path, user)
+        except LookupError:
+            pass  # `become` says it
+    if user:
+        privileges.become(user)
+        unread = [place for place in (os.__file__, __file__) if not os.access(place, os.R_OK)]
+        if unread:
+            raise UsageError(f"--user: {user} cannot read {unread[0]}: install the program and its Python where all may read them")
+    privileges.harden()
 
 
 def show_status(paths: tuple[str, ...], given: Mapping[str, Any]) -> int:
