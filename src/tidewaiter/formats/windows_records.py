@@ -143,7 +143,10 @@ def microseconds(value: Any) -> int | None:
 
     Understands ISO 8601 with any fraction, `/Date(milliseconds)/`, and numbers of seconds or milliseconds.
     """
-    return zoned_microseconds(value)[0]
+    if value is None:
+        return None
+    known = _moments.get(value) if value.__class__ is str else None
+    return (known or zoned_microseconds(value))[0]
 
 
 _moments: dict[str, tuple[int | None, bool]] = {}

@@ -19,6 +19,10 @@ _NEAR = 5_000_000
 _SAME = 600_000_000
 _HOSTS_KEPT = 10_000
 _WRAPPERS = ("_source", "result", "event", "Event", "fields", "data")
+_ANY_WRAPPER = frozenset(_WRAPPERS)
+
+
+_FLAT = "flat fields (EventID, SourceName or Channel)"
 
 
 class Parts(msgspec.Struct, gc=False):
@@ -40,7 +44,7 @@ def parts_of(value: Any) -> Parts | None:
     """The event that a decoded JSON value holds, or None where it is none."""
     if not isinstance(value, dict):
         return None
-    for key in _WRAPPERS:
+    for key in () if _ANY_WRAPPER.isdisjoint(value) else _WRAPPERS:
         if key not in value:
             continue
         inner = value[key]
@@ -101,18 +105,11 @@ def _flat(value: dict[str, Any]) -> Parts | None:
         data = {**value, **named_values(inner)}
     elif "Image" not in value and "ProviderName" in value and "Message" in value:
         data = {**_message_values(value["Message"]), **value}
-    return Parts(
-        shape="flat fields (EventID, SourceName or Channel)",
-        provider=provider,
-        event_id=event_id,
-        channel=channel,
-        computer=computer,
-        time=time,
-        true_time=true,
-        data=data,
-        user_id=_first(value, "UserID", "UserId"),
-        process_id=_whole(value.get("ExecutionProcessID", value.get("ProviderProcessId"))),
-    )
+    user_id = value.get("UserID")
+    if user_id.__class__ is not str or not user_id:
+        user_id = _first(value, "UserId")
+    process_id = _whole(value.get("ExecutionProcessID", value.get("ProviderProcessId")))
+    return Parts(_FLAT, provider, event_id, channel, computer, time, true, data, user_id, process_id)
 
 
 def _flat_id(value: dict[str, Any]) -> int | None:
@@ -132,6 +129,8 @@ def _flat_time(value: Mapping[str, Any]) -> tuple[int | None, bool]:
     if local is not None:
         if zoned:
             return local, True
+        if "@timestamp" not in value:
+            return local, False
         received, stamped = microseconds(value.get("EventReceivedTime")), microseconds(value.get("@timestamp"))
         if received is not None and stamped is not None and abs(stamped - received) < _WIDEST:
             return local + _quarters(stamped - received), True

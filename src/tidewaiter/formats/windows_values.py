@@ -7,17 +7,19 @@ from collections.abc import Mapping
 from typing import Any
 
 _ABSENT = frozenset({"", "-", "N/A", "Unknown", "<unknown process>"})
+_LONGEST_ABSENT = max(map(len, _ABSENT))
 _ESCAPED_OCTET = re.compile(r"%%([0-9A-Fa-f]{2})")
 _HASH = re.compile(r"(?i)\b(SHA1|SHA256|MD5)=([0-9A-F]{32,64})\b")
 _HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64}
 _LONGEST_NUMBER = 20
+_TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def text(data: Mapping[str, Any], name: str) -> str | None:
     """This value as text; None where it is absent or stands for that, as "-" does."""
     value = data.get(name)
     if value.__class__ is str:
-        return None if value in _ABSENT else value
+        return None if len(value) <= _LONGEST_ABSENT and value in _ABSENT else value
     if value is None or isinstance(value, (dict, list)):
         return None
     return str(value)
@@ -36,11 +38,9 @@ def number(data: Mapping[str, Any], *names: str) -> int | None:
     """The first of these values that is there, as a number; texts may be decimal or hexadecimal (0x...)."""
     for name in names:
         value = data.get(name)
-        if isinstance(value, bool):
-            continue
-        if isinstance(value, int):
+        if value.__class__ is int:
             return value
-        if isinstance(value, str) and 0 < len(value) <= _LONGEST_NUMBER:
+        if value.__class__ is str and 0 < len(value) <= _LONGEST_NUMBER:
             found = _of_text(value.strip())
             if found is not None:
                 return found
@@ -57,15 +57,13 @@ def _of_text(value: str) -> int | None:
 def truth(data: Mapping[str, Any], name: str) -> bool | None:
     """A boolean value, however spelled."""
     value = data.get(name)
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    return value if isinstance(value, bool) else _TRUTHS.get(str(value).lower())
 
 
-def hashes(value: str | None) -> dict[str, str]:
+def hashes(value: str | None) -> dict[str, Any]:
     """`SHA1=...,MD5=...,SHA256=...` as lower-case values by lower-case name; only those with the right length."""
-    found = {}
-    for name, digest in _HASH.findall(value or ""):
+    found: dict[str, str] = {}
+    for name, digest in _HASH.findall(value) if value else ():
         name = name.lower()
         if len(digest) == _HASH_LENGTHS[name] and digest.strip("0"):
             found[name] = digest.lower()
@@ -85,8 +83,8 @@ def account(data: Mapping[str, Any], role: str) -> str | None:
 
 def address(value: str | None) -> str | None:
     """An IP address; IPv4 written as IPv6 in its short form."""
-    if value is None:
-        return None
+    if value is None or value[:1] != ":":
+        return value
     return value[7:] if value.lower().startswith("::ffff:") and "." in value else value
 
 

@@ -16,6 +16,7 @@ from tidewaiter.log_source import WindowsRecord
 from tidewaiter.schema.event import Event, EventKind
 
 _PROVIDER = "microsoft-windows-sysmon"
+_SOURCE = "windows_sysmon"
 _BELIEVED = 600_000_000  # UtcTime further from the time of logging than this is a clock gone wrong
 _SIGNED_OF_SYSTEM = (
     r'"Signed":\s*"?[Tt]rue',
@@ -50,14 +51,18 @@ def _text(data: Mapping[str, Any], name: str) -> str | None:
     return found.replace("%%", "%") if found and "%%" in found else found
 
 
+def _moment(record: WindowsRecord, data: Mapping[str, Any]) -> int:
+    own = microseconds(data.get("UtcTime"))
+    return own if own is not None and -_BELIEVED < own - record.time < _BELIEVED else record.time
+
+
 def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
     """An event with what all of Sysmon's records say: time, host, acting process, user."""
     data = record.data
-    own = microseconds(data.get("UtcTime"))
     return Event(
         kind=kind,
-        time=own if own is not None and abs(own - record.time) < _BELIEVED else record.time,
-        log_source="windows_sysmon",
+        time=_moment(record, data),
+        log_source=_SOURCE,
         log_file=record.log_file,
         record=record.record,
         host=record.computer,
@@ -70,9 +75,18 @@ def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
 
 
 def _process_start(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
-    return _event(
-        record,
-        EventKind.PROCESS_START,
+    """This one, a connection and a new file are most of all records: they are made without a detour."""
+    return Event(
+        kind=EventKind.PROCESS_START,
+        time=_moment(record, data),
+        log_source=_SOURCE,
+        log_file=record.log_file,
+        record=record.record,
+        host=record.computer,
+        user=values.text(data, "User"),
+        process_key=values.key(values.text(data, "ProcessGuid")),
+        pid=values.number(data, "ProcessId"),
+        process_path=_text(data, "Image"),
         session=values.text(data, "LogonId"),
         original_name=_text(data, "OriginalFileName"),
         command_line=_text(data, "CommandLine"),
@@ -90,9 +104,17 @@ def _process_end(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
 
 
 def _connection(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
-    return _event(
-        record,
-        EventKind.CONNECTION,
+    return Event(
+        kind=EventKind.CONNECTION,
+        time=_moment(record, data),
+        log_source=_SOURCE,
+        log_file=record.log_file,
+        record=record.record,
+        host=record.computer,
+        user=values.text(data, "User"),
+        process_key=values.key(values.text(data, "ProcessGuid")),
+        pid=values.number(data, "ProcessId"),
+        process_path=_text(data, "Image"),
         src_ip=values.address(values.text(data, "SourceIp")),
         src_port=values.number(data, "SourcePort"),
         src_host=values.text(data, "SourceHostname"),
@@ -117,12 +139,28 @@ def _image_load(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
 
 def _created(data: Mapping[str, Any]) -> int | None:
     """The creation time of the file where it is not the time of the event."""
-    created, own = microseconds(data.get("CreationUtcTime")), microseconds(data.get("UtcTime"))
-    return None if created is None or (own is not None and abs(created - own) < _SAME_TIME) else created
+    created = microseconds(data.get("CreationUtcTime"))
+    if created is None:
+        return None
+    own = microseconds(data.get("UtcTime"))
+    return None if own is not None and abs(created - own) < _SAME_TIME else created
 
 
 def _file_create(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
-    return _event(record, EventKind.FILE_CREATE, file_path=_text(data, "TargetFilename"), file_created=_created(data))
+    return Event(
+        kind=EventKind.FILE_CREATE,
+        time=_moment(record, data),
+        log_source=_SOURCE,
+        log_file=record.log_file,
+        record=record.record,
+        host=record.computer,
+        user=values.text(data, "User"),
+        process_key=values.key(values.text(data, "ProcessGuid")),
+        pid=values.number(data, "ProcessId"),
+        process_path=_text(data, "Image"),
+        file_path=_text(data, "TargetFilename"),
+        file_created=_created(data),
+    )
 
 
 def _executable_detected(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
