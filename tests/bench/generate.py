@@ -24,7 +24,7 @@ _PROGRAMS = (
     "cmd.exe",
 )
 _PATHS = ("AppData\\Local\\Temp\\~DF{}.tmp", "Documents\\report {}.docx", "AppData\\Roaming\\vendor\\state-{}.json")
-_OTHER = (
+OTHER = (
     (10, 26),
     (7, 24),
     (12, 14),
@@ -49,20 +49,21 @@ def windows_json(path: Path, size: int, host: str = "ws01.example.com", *, wante
 
 def _windows_lines(host: str, wanted_only: bool) -> Iterator[str]:
     chance = random.Random(host)
-    kinds = [(number, weight) for number, weight in _OTHER if not wanted_only or number in (1, 3, 5, 11, 22)]
+    kinds = [(number, weight) for number, weight in OTHER if not wanted_only or number in (1, 3, 5, 11, 22)]
     numbers, weights = [number for number, _ in kinds], [weight for _, weight in kinds]
     step = 0
     while True:
         log = Windows(host)
         for number in chance.choices(numbers, weights, k=500):
             step += 1
-            _windows_event(log, number, step, chance)
+            windows_event(log, number, step, chance)
             if step % TRANSFER_EVERY == 0:
                 _windows_transfer(log, step)
         yield from log.lines
 
 
-def _windows_event(log: Windows, number: int, step: int, chance: random.Random) -> None:
+def windows_event(log: Windows, number: int, step: int, chance: random.Random) -> None:
+    """One event of a Windows host by its number."""
     seconds, pid = step * 0.5 % (20 * DAY), 4_000 + step % 9_000
     image = _SYSTEM + chance.choice(_PROGRAMS)
     if number == 1:
@@ -114,13 +115,14 @@ def _audit_lines(host: str) -> Iterator[str]:
         log.programs.clear()
         for _ in range(300):
             step += 1
-            _audit_event(log, step, chance.random())
+            audit_event(log, step, chance.random())
             if step % TRANSFER_EVERY == 0:
                 _audit_transfer(log, step)
         yield from log.lines
 
 
-def _audit_event(log: Audit, step: int, roll: float) -> None:
+def audit_event(log: Audit, step: int, roll: float) -> None:
+    """One event of a Linux host."""
     seconds, pid = step * 0.5, 2_000 + step % 30_000
     log.programs[pid] = "/opt/monitor/bin/agent"
     if roll < 0.2:
@@ -164,7 +166,7 @@ def evtx_folder(folder: Path, size: int) -> None:
         log = Windows(f"ws{number:02}.example.com")
         chance = random.Random(number)
         for step in range(1, 3_000):
-            _windows_event(log, chance.choice((1, 3, 11, 22, 10, 12)), step, chance)
+            windows_event(log, chance.choice((1, 3, 11, 22, 10, 12)), step, chance)
             if step % 500 == 0:
                 _windows_transfer(log, step)
         entries = []

@@ -74,7 +74,7 @@ def _give_up_rights(user: str, folder: Path) -> None:
         privileges.become(user)
         unread = [place for place in (os.__file__, __file__) if not os.access(place, os.R_OK)]
         if unread:
-            raise UsageError(f"--user: {user} cannot read {unread[0]}: install the program and its Python where all may read them")
+            raise UsageError(f"--user: {user} cannot read {unread[0]}: install it where all may read")
     privileges.harden()
 
 

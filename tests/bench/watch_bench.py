@@ -1,0 +1,169 @@
+"""The bench of `tidewaiter watch`: a mixed feed at a pace, with delays measured from the line to the stored record; and kills.
+
+    python tests/bench/watch_bench.py load [--rate 20000] [--seconds 60]
+    python tests/bench/watch_bench.py kills [--count 50]
+
+It says; it asserts nothing but that no transfer is lost or told twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from live_feed import Watching, Writer, kept, mixed, scanned  # noqa: E402 - beside this folder, which is run as a program
+
+
+def load(rate: int, seconds: float) -> None:
+    """`rate` events a second for so long: a third each of audit, EVE and Windows events as broad settings log them."""
+    work = Path(tempfile.mkdtemp(prefix="tidewaiter-bench-"))
+    try:
+        _load(work, rate, seconds)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _load(work: Path, rate: int, seconds: float) -> None:
+    logs = work / "logs"
+    logs.mkdir()
+    watching = Watching(work / "state", str(logs))
+    command = [sys.executable, str(HERE / "watch_writer.py"), str(logs), str(rate), str(seconds)]
+    watching.start()
+    time.sleep(3)
+    feeding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    sizes: list[float] = []
+    delays: list[float] = []
+    seen: set[str] = set()
+    started = time.monotonic()
+    while feeding.poll() is None or time.monotonic() - started < seconds + 5:
+        time.sleep(0.1)
+        delays += _delays(watching.store, seen)
+        if int(time.monotonic() - started) % 5 == 0:
+            sizes.append(_memory(watching))
+        if time.monotonic() - started > seconds + 30:
+            break
+    told = json.loads(feeding.stdout.read() if feeding.stdout else "{}")
+    time.sleep(2)
+    delays += _delays(watching.store, seen)
+    status = json.loads((watching.state / "status.json").read_text(encoding="utf-8"))
+    cpu = _cpu(watching)
+    watching.stop()
+    delays.sort()
+    print(f"fed: {told['events']:,} events, {told['bytes'] / 1e6:,.0f} MB, {told['events'] / told['seconds']:,.0f} a second")
+    print(f"read: {status['numbers']['lines']:,} records of {told['lines']:,}, {status['waiting']:,} bytes waiting at the end")
+    print(f"transfers: {len(delays)} of {told['transfers']} in the store")
+    if delays:
+        print(f"delay, line written to record stored: median {delays[len(delays) // 2]:.2f} s, "
+              f"p99 {delays[len(delays) * 99 // 100]:.2f} s, most {delays[-1]:.2f} s")  # fmt: skip
+    print(f"processor: {cpu:.1f} s for {told['seconds']:.0f} s of feed, {cpu / told['events'] * 1e6:.0f} us an event")
+    third = max(1, len(sizes) // 3)
+    print(
+        f"memory: {max(sizes):.0f} MB at most; first third {max(sizes[:third]):.0f} MB, last third {max(sizes[-third:]):.0f} MB"
+    )
+
+
+def _delays(store: str, seen: set[str]) -> list[float]:
+    """Seconds from writing to storing of transfers that are new: the URL of each says when its line was written."""
+    found = []
+    try:
+        with sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5) as connection:
+            rows = connection.execute("select added_at, record from transfer order by added_at").fetchall()
+    except sqlite3.Error:
+        return []
+    for added, record in rows:
+        url = str(json.loads(record)["src"]["url"])
+        if "-at-" in url and url not in seen:
+            seen.add(url)
+            found.append(added / 1e6 - float(url.rpartition("-at-")[2]))
+    return found
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    try:
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found += _tree(int(child))
+    except OSError:
+        pass
+    return found
+
+
+def _memory(watching: Watching) -> float:
+    """MB of all its processes."""
+    assert watching.process is not None
+    total = 0
+    for pid in _tree(watching.process.pid):
+        try:
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4_096
+        except OSError:
+            continue
+    return total / 1e6
+
+
+def _cpu(watching: Watching) -> float:
+    """Processor seconds of all its processes that run."""
+    assert watching.process is not None
+    total = 0.0
+    for pid in _tree(watching.process.pid):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += (int(fields[11]) + int(fields[12])) / 100
+    return total
+
+
+def kills(count: int) -> None:
+    """kill -9 so many times at random moments during a feed with known transfers."""
+    work = Path(tempfile.mkdtemp(prefix="tidewaiter-bench-"))
+    logs = work / "logs"
+    logs.mkdir()
+    seconds = count * 4.0
+    lines = list(mixed(seconds, rate=100))
+    writer = Writer(logs, lines, pace=len(lines) / seconds)
+    watching = Watching(work / "state", str(logs))
+    chance = random.Random(5)
+    writer.start()
+    for _ in range(count):
+        watching.start()
+        time.sleep(chance.uniform(0.5, 7))
+        watching.kill()
+    writer.join()
+    watching.finish()
+    found, wanted = kept(watching.store), scanned(str(logs))
+    resumed = watching.errors.read_text(encoding="utf-8").count('"resumed"')
+    shutil.rmtree(work, ignore_errors=True)
+    print(f"{count} kills in {seconds:.0f} s of feed, {len(lines):,} events; {resumed} starts went on from a commit")
+    print(f"transfers: {len(found)} kept, {len(wanted)} by a scan of the same logs, each once; "
+          f"{len(wanted.keys() - found.keys())} missing, {len(found.keys() - wanted.keys())} too many, "
+          f"{sum(found[key] != wanted[key] for key in found.keys() & wanted.keys())} other than by the scan")  # fmt: skip
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("load", "kills"))
+    parser.add_argument("--rate", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--count", type=int, default=50)
+    chosen = parser.parse_args(arguments)
+    if chosen.what == "load":
+        load(chosen.rate, chosen.seconds)
+    else:
+        kills(chosen.count)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
