@@ -10,6 +10,7 @@ To add one: a module in feeds/ with a class `Settings` and a class `Feed`, and o
 from __future__ import annotations
 
 import importlib
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -163,38 +164,41 @@ def now_micros() -> int:
 
 
 class Problems:
-    """Collects problems until they are asked for. The same kind, input and text is one problem, and its counts add up."""
+    """Collects problems until they are asked for, from any thread. The same kind, input and text is one, and counts add up."""
 
     MOST = 1_000  # problems kept between two questions: hostile input decides how many there are
 
     def __init__(self, printable: Callable[[str], str]) -> None:
         self._printable = printable  # makes text safe for a terminal
+        self._lock = threading.Lock()
         self._found: dict[tuple[str, str, str], FeedProblem] = {}
         self._more = 0
 
     def add(self, kind: ProblemKind, log_file: str, problem: str, remedy: str, *, count: int = 0, unit: Any = "") -> None:
         """Report one; texts are made safe here."""
         key = (kind, log_file, problem)
-        before = self._found.get(key)
-        if before is None and len(self._found) >= self.MOST:
-            self._more += 1
-            return
-        self._found[key] = FeedProblem(
-            kind=kind,
-            log_file=self._printable(log_file),
-            problem=self._printable(problem),
-            remedy=self._printable(remedy),
-            count=count + (before.count if before else 0),
-            unit=unit,
-        )
+        with self._lock:
+            before = self._found.get(key)
+            if before is None and len(self._found) >= self.MOST:
+                self._more += 1
+                return
+            self._found[key] = FeedProblem(
+                kind=kind,
+                log_file=self._printable(log_file),
+                problem=self._printable(problem),
+                remedy=self._printable(remedy),
+                count=count + (before.count if before else 0),
+                unit=unit,
+            )
 
     def take(self) -> list[FeedProblem]:
         """Everything since the last call."""
-        found, self._found = list(self._found.values()), {}
-        if self._more:
-            text = f"{self._more:,} further problems are not listed"
+        with self._lock:
+            found, self._found = list(self._found.values()), {}
+            more, self._more = self._more, 0
+        if more:
+            text = f"{more:,} further problems are not listed"
             found.append(FeedProblem(kind="damaged", log_file="", problem=text, remedy="mend those that are listed first"))
-            self._more = 0
         return found
 
 

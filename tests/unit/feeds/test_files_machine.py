@@ -44,7 +44,7 @@ class Growing(RuleBasedStateMachine):
         wanted = Settings(paths=("a.log*" if pattern else "a.log",))
         self.reader = FeedReader(lambda: Feed(wanted, Surroundings(self.folder, self.folder), clock=lambda: self.seconds))
         self.live.touch()
-        if not pattern:  # of a name, what was rotated before the first look is history
+        if not pattern or dated:  # what was rotated before the first look is history, or a log file of its own
             self.reader.poll()
             self.reader.commit()
 
@@ -189,8 +189,10 @@ class Growing(RuleBasedStateMachine):
     def settle(self) -> None:
         """Everything that is there is read in the end, once, in order, with its number."""
         self.write(count=1, padding=0, unfinished=False)  # until then, a rotated file may still be the one that is written to
-        quiet = 0
+        quiet = rounds = 0
         while quiet < 4:
+            rounds += 1
+            assert rounds < 40, "there is always something new, though nobody writes"
             self.seconds += 3.0
             quiet = 0 if self.reader.poll() else quiet + 1
             self.reader.commit()
@@ -205,5 +207,5 @@ class Growing(RuleBasedStateMachine):
         assert numbers_are_right(self.reader.kept)
 
 
-Growing.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+Growing.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 TestGrowing = Growing.TestCase

@@ -72,24 +72,39 @@ class Rotation:
 
     def following(self, known: Sequence[Generation], *, anew: bool = False) -> Path | None:
         """The oldest file that was rotated away after the newest that is known, and was never seen."""
+        rotated = [(path, status) for path in self._ordered(anew=anew) if (status := _status(path)) is not None]
+        matched = self._matched([one for one in known if one.head_size], rotated)
+        empty = self._matched([one for one in known if not one.head_size], rotated)  # these say nothing about order
         found: list[tuple[int, Path]] = []
         is_known = False
-        for path in self._ordered(anew=anew):
-            status = _status(path)
-            if status is None:
-                continue
-            if any(self._holds(one, path, status) for one in known):
+        for path, status in rotated:
+            if path in matched:
                 found, is_known = [], True
-            elif status.st_size and status.st_ino not in self._unreadable and not self._is_read(path, status):
+            elif path not in empty and status.st_ino not in self._unreadable and self._is_new(path, status):
                 found.append((status.st_mtime_ns, path))
         if known and not is_known:
             since = max(one.modified for one in known)
             found = [(modified, path) for modified, path in found if modified >= since]
         return found[0][1] if found else None
 
+    def _matched(self, known: Sequence[Generation], rotated: Sequence[tuple[Path, os.stat_result]]) -> set[Path]:
+        """Those files that are known: each generation is one file, by its inode if possible, else by what is in it."""
+        matched: set[Path] = set()
+        left = list(known)
+        for by_inode in (True, False):
+            for path, status in rotated:
+                if path in matched:
+                    continue
+                for one in left:
+                    if (not by_inode or one.is_at(status.st_dev, status.st_ino)) and self._holds(one, path, status):
+                        matched.add(path)
+                        left.remove(one)
+                        break
+        return matched
+
     def history(self, is_wanted: Callable[[Path], bool]) -> tuple[list[Path], list[Generation]]:
         """What was rotated before we came, oldest first: files that are to be read, and those that count as read."""
-        rotated = [path for path in self._ordered() if self._is_new(path)]
+        rotated = [path for path in self._ordered() if (status := _status(path)) is not None and self._is_new(path, status)]
         wanted = [path for path in rotated if is_wanted(path)]
         passed: list[Generation] = []
         for path in [path for path in rotated if path not in wanted][-PAST:]:
@@ -111,13 +126,9 @@ class Rotation:
                     return generation, path
         return None
 
-    def _is_new(self, path: Path) -> bool:
-        """Whether the file holds something that nobody reads."""
-        status = _status(path)
-        return status is not None and status.st_size > 0 and not self._is_read(path, status)
-
-    def _is_read(self, path: Path, status: os.stat_result) -> bool:
-        return self._world.has_reader(path, status.st_dev, status.st_ino, beside=self._tracker)
+    def _is_new(self, path: Path, status: os.stat_result) -> bool:
+        """Whether the file holds something that nobody else reads."""
+        return status.st_size > 0 and not self._world.has_reader(path, status.st_dev, status.st_ino, beside=self._tracker)
 
     def _holds(self, generation: Generation, path: Path, status: os.stat_result) -> bool:
         key = generation.number, status.st_dev, status.st_ino

@@ -117,7 +117,7 @@ def _is_of(generation: Generation, contents: Contents, finished: bool) -> bool:
     status = contents.status()
     same = generation.is_at(status.st_dev, status.st_ino)
     if not generation.head_size:
-        return same and not status.st_size  # an inode alone says nothing: it may have been used again
+        return same and not contents.read(0, 1)  # an inode alone says nothing: it may have been used again
     if not generation.knows_head(contents.read(0, HEAD)):
         return False
     if is_packed(contents.path.name):
