@@ -26,6 +26,7 @@ OLDEST = 2
 """The first version whose processes may rename from folder to folder where they may write."""
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
 _NO_NEW_PRIVS = 38
+_EBADFD = 77  # Linux only, as all of this
 _PATH_BENEATH, _VERSION = 1, 1
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR, _REMOVE_DIR = (1 << bit for bit in range(5))
@@ -210,20 +211,22 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
     try:
         if not stat.S_ISDIR(os.fstat(descriptor).st_mode):
             rights &= _OF_FILES
-        _call(
-            _ADD_RULE,
-            ctypes.c_int(ruleset),
-            ctypes.c_int(_PATH_BENEATH),
-            struct.pack("=Qi", rights, descriptor),
-            ctypes.c_uint32(0),
-        )
+        rule = struct.pack("=Qi", rights, descriptor)
+        with contextlib.suppress(_NoFolderError):
+            _call(_ADD_RULE, ctypes.c_int(ruleset), ctypes.c_int(_PATH_BENEATH), rule, ctypes.c_uint32(0))
     finally:
         os.close(descriptor)
+
+
+class _NoFolderError(ConfinementError):
+    """A pipe or socket that lies in no folder: the kernel has no rule for it, and leaves it open."""
 
 
 def _call(number: int, *arguments: object) -> int:
     """A system call. Raises ConfinementError with the kernel's reason."""
     result = int(_libc().syscall(number, *arguments))
+    if result < 0 and ctypes.get_errno() == _EBADFD:
+        raise _NoFolderError
     if result < 0:
         raise ConfinementError(f"the kernel refused to confine this process: {os.strerror(ctypes.get_errno())}")
     return result

@@ -178,6 +178,17 @@ def test_a_confined_scan_finds_the_same(tmp_path: Path) -> None:
 
 
 @landlocked
+def test_results_of_a_confined_scan_may_go_to_a_pipe_or_a_device(tmp_path: Path) -> None:
+    evidence = str(ROOT / "examples" / "evidence" / "wharf" / "bash_history.keeper")
+    piped = scan("scan", evidence, "--format", "jsonl", "--output", "/dev/stdout", confine=True, cwd=tmp_path)
+    lost = scan("scan", evidence, "--format", "jsonl", "--output", "/dev/null", confine=True, cwd=tmp_path)
+
+    assert (piped.returncode, lost.returncode) == (0, 0), piped.stderr + lost.stderr
+    assert piped.stdout.count("\n") > 5
+    assert lost.stdout == ""
+
+
+@landlocked
 def test_a_confined_report_is_written(tmp_path: Path) -> None:
     evidence = ROOT / "examples" / "evidence"
     done = scan("report", str(evidence / "wharf"), "-o", "page.html", confine=True, cwd=tmp_path)
