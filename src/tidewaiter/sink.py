@@ -221,8 +221,12 @@ class DeadLetters:
                 if file.read(1) != b"\n":
                     line = b"\n" + line  # what a crash left of a line stays on a line of its own
             try:
-                if file.write(line) != len(line):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                rest = memoryview(line)
+                while rest:  # the rest of a write that went in half says why
+                    written = file.write(rest)
+                    if not written:
+                        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                    rest = rest[written:]
                 os.fsync(descriptor)
             except OSError:
                 file.truncate(size)

@@ -210,3 +210,69 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
         sink.deliver(rows([1]))
 
     assert caught.value.retry
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from sink_servers import delivery
+from tidewaiter.errors import SinkError
+from tidewaiter.sink import DeadLetters, Surroundings
+from tidewaiter.sinks.jsonl import Settings, Sink
+folder = Path(sys.argv[1])
+sink = Sink(Settings(type="jsonl", path="out.jsonl"), Surroundings("jsonl", folder))
+sink.deliver([delivery(1)])
+size = (folder / "out.jsonl").stat().st_size
+resource.setrlimit(resource.RLIMIT_FSIZE, (size * 2 + 100, resource.RLIM_INFINITY))  # the system writes a part, then refuses
+letters = DeadLetters(folder / "dead.jsonl")
+for work in (lambda: sink.deliver([delivery(2), delivery(3)]), lambda: [letters.add(delivery(n), "x") for n in range(9)]):
+    try:
+        work()
+    except SinkError as error:
+        assert error.retry and "too large" in str(error), error
+    else:
+        raise AssertionError("no limit was met")
+assert (folder / "out.jsonl").stat().st_size == size
+assert (folder / "dead.jsonl").read_bytes().endswith(b"\\n")
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+sink.deliver([delivery(2), delivery(3)])
+sink.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
+def test_a_file_that_the_system_lets_grow_no_more_holds_whole_lines_only(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", FULL, str(tmp_path)], check=True, env=environment, timeout=60)
+
+    assert all_numbers(tmp_path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_rotation_that_breaks_off_goes_on_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    sink = sink_at(tmp_path, max_bytes=1_000, keep=9)  # every line has a file of its own
+    sink.deliver(rows([1, 2, 3]))
+    replace, done = Path.replace, []
+
+    def breaking(self: Path, target: Path) -> Path:
+        if self.exists():
+            done.append(self)
+        if len(done) > step:
+            raise OSError(5, "Input/output error")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", breaking)
+    if step < 3:
+        with pytest.raises(SinkError, match="Input/output error"):
+            sink.deliver(rows([4]))
+    else:
+        sink.deliver(rows([4]))
+    sink.close()
+    monkeypatch.undo()
+    again = sink_at(tmp_path, max_bytes=1_000, keep=9)  # as after a crash
+    again.deliver(rows([4, 5]) if step < 3 else rows([5]))
+    again.close()
+
+    assert all_numbers(tmp_path) == [1, 2, 3, 4, 5]
