@@ -217,12 +217,14 @@ class Watch:
             before = self.state.folds.latest
             self.numbers.rows += self.state.apply(number, tick)
             self.numbers.ticks += 1
+            self.numbers.late = self.state.folds.late
             if self.state.folds.latest > before:
                 self._latest_at = now
         self._caught_up(now)
         folds, cases = self.state.folds, self.state.cases
         cases.take(folds.changes(all_now=not arrived))
         cases.prune(folds.latest)
+        self.numbers.early = folds.evicted + cases.left_early
         transfers: list[Transfer] = []
         withdrawn: list[Withdrawn] = []
         if cases.stale and now >= self._tell_at:

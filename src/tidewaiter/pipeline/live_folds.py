@@ -29,6 +29,8 @@ from tidewaiter.schema.case import Case
 SECOND = 1_000_000
 UNSETTLED = 3 * SECOND
 """Commands on the wire whose content may still come are not shown for so long (log time)."""
+DRAFTS_KEPT = 10_000
+"""Unfinished transfers of one host."""
 LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
@@ -64,6 +66,15 @@ class LiveHostFold(HostFold):
         self.finals += zip([draft for draft in held if draft.released], cases, strict=True)
         return cases
 
+    def shed(self) -> int:
+        """Give up the transfers that have been quiet for longest where there are too many; returns how many."""
+        if len(self.drafts) <= DRAFTS_KEPT:
+            return 0
+        quiet = sorted(max(draft.last, draft.time) for draft in self.drafts)
+        before = len(self.finals)
+        self._release(quiet[len(quiet) // 10] + 1)
+        return len(self.finals) - before
+
     def changes(self) -> Iterator[Change]:
         """What was given up or changed since last asked."""
         for draft in self.drafts:
@@ -97,7 +108,7 @@ class LiveFolds:
         self.groups: dict[str, LiveHostFold | WireFold] = {}
         self.pending: dict[int, list[LiveRow]] = {}  # tick -> rows that came with it
         self.latest = 0  # time of the latest row taken
-        self.evicted = 0
+        self.evicted = 0  # folds and transfers that were ended before their time
         self.late = 0  # rows that came later than LATE; used, where what they belong to is still known
         self._seen: dict[str, int] = {}  # group -> time of its latest row
         self._touched: dict[str, None] = {}
@@ -175,6 +186,7 @@ class LiveFolds:
                 self._finals.append(Change(_wire_key(fold.host, case), case, True))
         else:
             fold.advance([row.glimpse for row in rows if row.glimpse is not None], watermark)
+            self.evicted += fold.shed()
 
     def _fold(self, group: str) -> LiveHostFold | WireFold:
         if group.startswith(wire_keys.PREFIX):
