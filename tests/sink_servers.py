@@ -92,7 +92,7 @@ Behaviour = Reply | Callable[[Request, http.server.BaseHTTPRequestHandler], Repl
 class WebServer:
     """An HTTP server that answers by its script, then by `otherwise`. A behaviour may write to the connection itself."""
 
-    def __init__(self, otherwise: Behaviour = OK, *, tls: tuple[Path, Path] | None = None) -> None:
+    def __init__(self, otherwise: Behaviour = OK, *, tls: tuple[Path, Path] | None = None, clients: Path | None = None) -> None:
         self.requests: list[Request] = []
         self.script: list[Behaviour] = []
         self.otherwise = otherwise
@@ -137,6 +137,9 @@ class WebServer:
 
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(*tls)
+            if clients is not None:
+                context.load_verify_locations(clients)
+                context.verify_mode = ssl.CERT_REQUIRED
             self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self.port = int(self._server.server_address[1])
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
