@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,13 @@ def watching(logs: list[Path], store: Path, folder: Path) -> Iterator[None]:
         process.wait()
 
 
-def held(folder: Path, *, namespaces: bool, wait: float, pause: float = 1.0) -> list[Row]:
+def held(folder: Path, *, namespaces: bool, wait: float, pause: float = 1.0, methods: Sequence[str] = ()) -> list[Row]:
     """The rows of a drill that is held while the watch runs. Raises recorder.NotUsable, RuntimeError."""
     store, sensor, result = folder / "transfers.db", folder / "sensor", folder / "result.jsonl"
     interface = BRIDGE if namespaces else "lo"
     told = ["drill", "--yes", "--store", str(store), "--format", "jsonl", "--output", str(result)]
     told += ["--wait", f"{wait:g}", "--pause", f"{pause:g}"]
+    told += [word for method in methods for word in ("--method", method)]
     told += ["--namespaces", "--settle", str(SETTLE)] if namespaces else []
     with recorder.recording(render(named("auditd")), folder) as log, contextlib.ExitStack() as sensors:
         if not namespaces:
@@ -98,6 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--namespaces", action="store_true", help="between two namespaces instead of on the loopback interface")
     parser.add_argument("--wait", type=float, default=120.0, help="seconds to wait for records (default 120)")
+    parser.add_argument("--method", action="append", default=[], help="only this method; may be repeated")
     parser.add_argument("--keep", type=Path, help="an empty folder for the logs and the store, which are otherwise removed")
     arguments = parser.parse_args()
     with contextlib.ExitStack() as made:
@@ -105,7 +107,7 @@ def main() -> int:
         folder.mkdir(exist_ok=True)
         began = time.monotonic()
         try:
-            rows = held(folder, namespaces=arguments.namespaces, wait=arguments.wait)
+            rows = held(folder, namespaces=arguments.namespaces, wait=arguments.wait, methods=arguments.method)
         except recorder.NotUsable as reason:
             sys.exit(f"the kernel's audit cannot be used here: {reason}")
         for row in rows:

@@ -23,9 +23,9 @@ PATIENCE = 20.0
 """Seconds that the `ip` program may take."""
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
-SHORT, LONG = 12, 500
-"""Lines of comment in a marker: about 0.7 kB and 25 kB. On the loopback interface a packet is as long as what is sent, and
-sensors often cut long ones. Elsewhere markers are as long as small programs: of encrypted flows sensors see sizes alone."""
+SHORT, LONG = 120, 500
+"""Lines of comment in a marker: about 7 kB and 27 kB. On the loopback interface a packet is as long as what is sent, and sensors
+cut those of 10 kB and more. Elsewhere markers are as long as small programs: of encrypted flows sensors see sizes alone."""
 
 Side = Callable[[], AbstractContextManager[None]]
 

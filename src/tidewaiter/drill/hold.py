@@ -184,10 +184,14 @@ class _Held:
         }
 
     def _perform(self, answer: Answer) -> dict[str, perform.Performed]:
-        """Carry out every method that has a server, one after the other; the failure of one is told and no more."""
+        """Carry out every method that has a server, one after the other; the failure of one is told and no more.
+
+        The last comes first: those that sensors know by their flows alone stand at the end of the knowledge, and flows are
+        told late, and joined when something later has been seen.
+        """
         stage = perform.Stage(self._folder / "landing", self._environment(), self._ground.client_side)
         done: dict[str, perform.Performed] = {}
-        for method in self._plan.possible:
+        for method in reversed(self._plan.possible):
             if method.id not in answer.ports:
                 continue
             if done:
