@@ -1,12 +1,22 @@
 #!/bin/sh
-# Puts the jars of an Apache Kafka broker and an OpenSearch node into .venv/servers, from Maven's packages. Needs Java 17 or newer
-# and mvn; says so and fails where they are not there. The tests that need the servers are skipped then.
+# Gets the servers that sinks are tested against: rsyslog from the machine's packages (as root on Debian or Ubuntu), an Apache Kafka
+# broker and an OpenSearch node from Maven's packages into .venv/servers (needs Java 17 or newer and mvn). What cannot be had is
+# said, and makes this fail; the tests that need it are skipped then.
 set -eu
 cd "$(dirname "$0")"
 top=../..
 
 say() { printf 'servers: %s\n' "$*" >&2; }
 
+PATH=$PATH:/usr/sbin
+if ! command -v rsyslogd >/dev/null 2>&1; then
+  if command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ]; then
+    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -yqq --no-install-recommends rsyslog; } >&2 ||
+      say 'rsyslog could not be installed'
+  else
+    say 'no rsyslog here: install the package rsyslog'
+  fi
+fi
 command -v java >/dev/null 2>&1 && command -v mvn >/dev/null 2>&1 || { say 'needs java (17 or newer) and mvn'; exit 1; }
 mkdir -p "$top/.venv/servers"
 target=$(cd "$top/.venv/servers" && pwd)

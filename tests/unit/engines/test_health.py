@@ -223,7 +223,7 @@ def test_clients_that_say_nothing_do_not_keep_others_out(server: HealthServer, m
     monkeypatch.setattr(health._Server, "longest", 0.3)
     silent = [socket.create_connection(("127.0.0.1", server.port), 5) for _ in range(20)]
     try:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 20
         status = 0
         while status != 200 and time.monotonic() < end:
             try:
@@ -315,7 +315,7 @@ def test_a_status_is_replaced_as_a_whole(tmp_path: Path) -> None:
     reader.start()
     for number in range(100):
         write_status(path, Status(pid=number, inputs=["x"] * 2_000))
-    until = time.monotonic() + 5
+    until = time.monotonic() + 20
     while 99 not in seen and time.monotonic() < until:
         time.sleep(0.001)
     stop.set()

@@ -160,7 +160,7 @@ def test_a_server_that_breaks_off_is_tried_again(
     assert caught.value.retry
     assert str(caught.value).startswith(f"{web.url}: ")
     assert "s3cret" not in str(caught.value)
-    assert time.monotonic() - begun < 3
+    assert time.monotonic() - begun < 8
     made.deliver([delivery()])
     made.close()
     assert [request.headers["idempotency-key"] for request in web.requests] == [delivery().id] * 2
