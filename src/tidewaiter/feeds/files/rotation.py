@@ -64,9 +64,9 @@ class Rotation:
                     return open_contents(path)
         return None
 
-    def has_changed(self) -> bool:
+    def has_changed(self, *, anew: bool = False) -> bool:
         """Whether other files than when last asked are what rotation made of the log file."""
-        seen = {(one.name, one.inode) for _, one in self._world.siblings(self._path.parent).of(self._path.name)}
+        seen = {(one.name, one.inode) for _, one in self._world.siblings(self._path.parent, anew=anew).of(self._path.name)}
         changed, self._seen = seen != self._seen, seen
         return changed
 

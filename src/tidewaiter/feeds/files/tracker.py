@@ -42,7 +42,7 @@ class Tracker:
         self._fresh = True  # nothing was ever said of this log file
         self._contents: Contents | None = None
         self._copied = False  # `_contents` is a copy: nothing will be added to it
-        self._overtaken = False  # it was empty when last seen, and has been written, copied and truncated since
+        self._overtaken = False
         self._quiet_since = 0.0
         self._size = -1  # when last read
         self._late: tuple[Generation, Path] | None = None
@@ -80,7 +80,7 @@ class Tracker:
             self.more = self.more or live is not None
         elif not self.away:
             self.away = live is None or not now.is_at(live.st_dev, live.st_ino)
-            self._overtaken = not now.head_size and self._rotation.has_changed() and self._next_rotated() is not None
+            self._overtaken = self._is_overtaken(now)
             self.more = self.more or self.away or self._overtaken or (live is not None and live.st_size != self._size)
         else:
             if live is not None and not self._copied and now.is_at(live.st_dev, live.st_ino):
@@ -113,7 +113,11 @@ class Tracker:
                 if was_fresh and (now.silent_until or not self._live_size()):
                     self.more = True
                     return self._chunk(now, Piece())  # from here on it is known, whatever happens to it
-            if self._overtaken or (self.away and self._contents is None and not now.head_size):
+            if (
+                self._overtaken
+                or self._is_overtaken(now, anew=True)
+                or (self.away and self._contents is None and not now.head_size)
+            ):
                 return self._finish(now, Piece())  # nothing of it was read: should it still be there, it is a new one
             return self._read_now(now, most, deadline)
         except OSError as error:
@@ -279,6 +283,12 @@ class Tracker:
         self._world.reads(self, self.now)
         self._world.opened(self)
         return self.now
+
+    def _is_overtaken(self, now: Generation, *, anew: bool = False) -> bool:
+        """Whether a file of which nothing was read has been written, copied and truncated since."""
+        if now.head_size or self.away or not self._rotation.has_changed(anew=anew):
+            return False
+        return self._next_rotated() is not None
 
     def _next_rotated(self, *, anew: bool = False) -> Path | None:
         return self._rotation.following(self.generations(), anew=anew)

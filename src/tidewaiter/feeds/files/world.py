@@ -118,8 +118,9 @@ def _is_of(generation: Generation, contents: Contents, finished: bool) -> bool:
     same = generation.is_at(status.st_dev, status.st_ino)
     if not generation.head_size:
         return same and not contents.read(0, 1)  # an inode alone says nothing: it may have been used again
-    if not generation.knows_head(contents.read(0, HEAD)):
-        return False
+    head = contents.read(0, HEAD)
+    if not generation.knows_head(head) or not (same or head[: generation.head_size].strip(b"\0")):
+        return False  # nothing but NUL bytes: that says nothing
     if is_packed(contents.path.name):
         size = gzip_size(contents.path)
         return same or size is None or size >= generation.offset % (1 << 32)

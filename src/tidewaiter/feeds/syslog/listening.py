@@ -19,8 +19,8 @@ from tidewaiter.feeds.syslog.framing import Frames, line_of
 from tidewaiter.feeds.syslog.spool import Spool
 
 BLOCK = 1 << 16
-BATCH = 256
-"""Datagrams, or blocks of one connection, that are read before they are kept."""
+BATCH = 1 << 20
+"""Bytes, about, that are read from one socket before they are kept."""
 
 HANDSHAKE = 10.0
 """Seconds for a TLS handshake."""
@@ -115,7 +115,8 @@ class Listener:
     def _datagrams(self) -> None:
         lines: list[bytes] = []
         received = now_micros()
-        for _ in range(BATCH):
+        size = 0
+        while size < BATCH:
             try:
                 message, ancillary, _, sender = self._socket.recvmsg(BLOCK, 64)
             except _AGAIN:
@@ -123,6 +124,7 @@ class Listener:
             for level, kind, data in ancillary:
                 if level == socket.SOL_SOCKET and kind == _DROPS:
                     self._count_drops(int.from_bytes(data[:4], sys.byteorder))
+            size += len(message) + 64  # an empty one is work, too
             over = len(message) - self._limits.longest
             if over > 0:
                 self._tell_cut(over)
@@ -240,9 +242,9 @@ class Listener:
 
 
 def _all_there_is(peer: socket.socket) -> tuple[bytes, bool]:
-    """What waits on a connection, at most BATCH blocks, and whether it has ended. Raises what the first read raises."""
+    """What waits on a connection, at most BATCH bytes, and whether it has ended. Raises what the first read raises."""
     parts = [peer.recv(BLOCK)]
-    while parts[-1] and len(parts) < BATCH:
+    while parts[-1] and sum(map(len, parts)) < BATCH:
         try:
             parts.append(peer.recv(BLOCK))
         except _AGAIN:
