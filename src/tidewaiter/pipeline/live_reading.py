@@ -231,7 +231,10 @@ class _PieceReader(ItemReader):
         if recognised.family == "stream":
             from tidewaiter import log_source
 
-            return next(entry for entry in log_source.REGISTER if entry.name == recognised.name).load()
+            source = next(entry for entry in log_source.REGISTER if entry.name == recognised.name).load()
+            if hasattr(source, "spare"):
+                source.spare(self.needs)
+            return source
         return None
 
     def take(self, opened: Opened, recognised: Recognised, source: Any, shift: int) -> ItemResult:
