@@ -24,8 +24,8 @@ PATIENCE = 20.0
 _PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 SHORT, LONG = 120, 500
-"""Lines of comment in a marker: about 7 kB and 27 kB. On the loopback interface a packet is as long as what is sent, and sensors
-cut those of 10 kB and more. Elsewhere markers are as long as small programs: of encrypted flows sensors see sizes alone."""
+"""Lines of comment in a marker: about 7 kB and 27 kB. On the loopback interface a packet is as long as what is sent, and
+sensors cut those of 10 kB and more. Elsewhere markers are as long as small programs: of encrypted flows they see sizes."""
 
 Side = Callable[[], AbstractContextManager[None]]
 
