@@ -12,7 +12,7 @@ from operator import methodcaller
 from pathlib import Path
 from typing import NamedTuple
 
-from tidewaiter.formats.text_lines import line_blocks, text
+from tidewaiter.formats.text_lines import LineBlock, line_blocks, text
 from tidewaiter.schema.account import Account
 
 MOST_FIELDS = 1_000
@@ -62,33 +62,68 @@ def record_blocks(path: Path, account: Account) -> Iterator[RecordBlock]:
     """Yield the records of the file in blocks; header lines, blank lines and lines that cannot be records are counted."""
     layout = Layout()
     for block in line_blocks(path, block=BLOCK):
-        numbers: list[int] = []
-        records: list[bytes] = []
-        joined = b"\n".join(block.lines)
-        if layout.fields and not (block.cut or joined.startswith((b"#", b"\n")) or b"\n#" in joined or b"" in block.lines):
-            numbers, records = list(range(block.number, block.number + len(block.lines))), block.lines
+        for part in parts_of(block):
+            if part.header:
+                layout = headed(layout, part, account)
+            else:
+                records = records_of(layout, part, account)
+                if records is not None:
+                    yield records
+
+
+class Part(NamedTuple):
+    """Lines that stand together in a block: header lines, or others."""
+
+    header: bool
+    number: int  # 1-based number of the first line
+    lines: list[bytes]
+    cut: dict[int, int]  # as in a LineBlock
+
+
+def parts_of(block: LineBlock) -> Iterator[Part]:
+    """The block cut where header lines begin and end."""
+    lines, start = block.lines, 0
+    if b"\n#" not in b"\n".join(lines) and lines[0][:1] != b"#":
+        yield Part(False, block.number, lines, block.cut)
+        return
+    while start < len(lines):
+        header = lines[start][:1] == b"#"
+        end = start + 1
+        while end < len(lines) and (lines[end][:1] == b"#") == header:
+            end += 1
+        cut = {index - start: size for index, size in block.cut.items() if start <= index < end}
+        yield Part(header, block.number + start, lines[start:end], cut)
+        start = end
+
+
+def headed(layout: Layout, part: Part, account: Account) -> Layout:
+    """The layout changed by header lines, which are counted."""
+    for line in part.lines:
+        layout = _with_header(layout, text(line))
+    account.skip("header line", len(part.lines))
+    return layout
+
+
+def records_of(layout: Layout, part: Part, account: Account) -> RecordBlock | None:
+    """The records of lines that are no header lines; None where there are none."""
+    if layout.fields and not part.cut and b"" not in part.lines:
+        return record_block(layout, list(range(part.number, part.number + len(part.lines))), part.lines, account)
+    numbers: list[int] = []
+    records: list[bytes] = []
+    for index, line in enumerate(part.lines):
+        if not line:
+            account.skip("blank line")
+        elif index in part.cut:
+            account.damage_at(f"line {part.number + index}", "line too long")
+        elif not layout.fields:
+            account.damage_at(f"line {part.number + index}", "record before any #fields line")
         else:
-            for index, line in enumerate(block.lines):
-                if line[:1] == b"#":
-                    if records:
-                        yield _record_block(layout, numbers, records, account)
-                        numbers, records = [], []
-                    layout = _with_header(layout, text(line))
-                    account.skip("header line")
-                elif not line:
-                    account.skip("blank line")
-                elif index in block.cut:
-                    account.damage_at(f"line {block.number + index}", "line too long")
-                elif not layout.fields:
-                    account.damage_at(f"line {block.number + index}", "record before any #fields line")
-                else:
-                    numbers.append(block.number + index)
-                    records.append(line)
-        if records:
-            yield _record_block(layout, numbers, records, account)
+            numbers.append(part.number + index)
+            records.append(line)
+    return record_block(layout, numbers, records, account) if records else None
 
 
-def _record_block(layout: Layout, numbers: list[int], records: list[bytes], account: Account) -> RecordBlock:
+def record_block(layout: Layout, numbers: list[int], records: list[bytes], account: Account) -> RecordBlock:
     """The records cut into columns. Whole blocks are cut at once, so the separators of each line are counted first."""
     width, separator = len(layout.fields), layout.separator
     try:

@@ -24,6 +24,16 @@ class Counted(NamedTuple):
     combinations: Mapping[tuple[Any, ...], int]  # values in the order of COUNTED_FIELDS
 
 
+class Quiet(NamedTuple):
+    """What records of one kind and day come to, most of which nobody needs one by one."""
+
+    kind: EventKind
+    times: tuple[int, int]  # the first and the last, in microseconds
+    counted: Counted | None
+    needed: list[int]  # places of the records that are needed one by one
+    skipped: dict[int, str]  # place -> why a record is of no use
+
+
 class Batch(list[Event]):
     """Events one by one, beside counts: events of a counted kind are all in the counts, also those that are listed."""
 

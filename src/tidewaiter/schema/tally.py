@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Quiet
 from tidewaiter.schema.event import Event, EventKind
 
 
@@ -28,6 +29,15 @@ def count_unseen(log_source: str, kind: EventKind, count: int, times: tuple[int,
         name = f"{log_source}:{kind.value}"
         account.kinds[name] = account.kinds.get(name, 0) + count
     _widen(*times, account)
+
+
+def count_quiet(log_source: str, records: int, quiet: Quiet, account: Account) -> None:
+    """Count the records that were made no events: what is needed of them is counted where its events are made."""
+    for reason in quiet.skipped.values():
+        account.skip(reason)
+    unseen = records - len(quiet.skipped) - len(quiet.needed)
+    account.parse(unseen)
+    count_unseen(log_source, quiet.kind, unseen, quiet.times, account)
 
 
 def _widen(first: int, last: int, account: Account) -> None:

@@ -21,7 +21,7 @@ from tidewaiter.log_sources.suricata_eve.sessions import BUILDERS
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.batch import Batch, Needs
 from tidewaiter.schema.event import Event
-from tidewaiter.schema.tally import count_unseen, tally
+from tidewaiter.schema.tally import count_quiet, tally
 
 BLOCK = 1 << 18
 
@@ -82,10 +82,7 @@ class Source:
             if found is None:
                 others += rows
                 continue
-            for reason in found.skipped.values():
-                account.skip(reason)
-            account.parse(len(rows) - len(found.skipped) - len(found.needed))
-            count_unseen("suricata_eve", found.kind, len(rows) - len(found.skipped) - len(found.needed), found.times, account)
+            count_quiet("suricata_eve", len(rows), found, account)
             batch += tally(self._events([rows[place] for place in found.needed], block, log_file, account), account)
             batch.counted += (found.counted,) if found.counted is not None else ()
         others.sort()

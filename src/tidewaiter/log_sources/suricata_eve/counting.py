@@ -11,13 +11,13 @@ import re
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from tidewaiter.formats.json_lines import IsoTimes
 from tidewaiter.log_sources.suricata_eve.layout import NO_PROTOCOL, Alert, Count, Flow, Text, transport_of
-from tidewaiter.schema.batch import Counted, Needs
+from tidewaiter.schema.batch import Counted, Needs, Quiet
 from tidewaiter.schema.event import EventKind
 
 DAY = 86_400_000_000
@@ -78,16 +78,6 @@ class _HandshakeLine(_Head, gc=False, kw_only=True):
 
 class _AlertLine(_Head, gc=False, kw_only=True):
     alert: Alert
-
-
-class Quiet(NamedTuple):
-    """What a block of one type comes to."""
-
-    kind: EventKind
-    times: tuple[int, int]  # the first and the last, in microseconds
-    counted: Counted | None
-    needed: list[int]  # places of the records that are needed one by one
-    skipped: dict[int, str]  # place -> why a record is of no use
 
 
 _Weighed = tuple[dict[tuple[Any, ...], int], list[int], dict[int, str]]

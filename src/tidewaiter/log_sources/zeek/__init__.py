@@ -7,6 +7,7 @@ responder; who sent a file is in `extra`: `is_orig`, `tx_hosts`, `rx_hosts`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,14 +16,31 @@ import msgspec
 
 from tidewaiter.formats.json_lines import first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
-from tidewaiter.formats.zeek_tsv import BLOCK, looks_like, record_blocks
+from tidewaiter.formats.zeek_tsv import (
+    BLOCK,
+    Layout,
+    Part,
+    RecordBlock,
+    headed,
+    looks_like,
+    parts_of,
+    record_block,
+    record_blocks,
+    records_of,
+)
 from tidewaiter.log_source import Opened
+from tidewaiter.log_sources.zeek import counting
 from tidewaiter.log_sources.zeek.columns import Columns
 from tidewaiter.log_sources.zeek.logs import BUILDERS, log_of
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Batch, Needs
 from tidewaiter.schema.event import Event
-from tidewaiter.schema.tally import tally
+from tidewaiter.schema.tally import count_quiet, tally
 
+SPARED_BLOCK = 1 << 22
+"""Bytes of tab-separated records that are counted at a time."""
+ROWS = 1_000
+"""Records of a tab-separated log that are made events at a time."""
 FIRST_YEAR = 946_684_800_000_000
 """Times before the year 2000 count from the start of the capture."""
 
@@ -36,7 +54,7 @@ class Source:
 
     def __init__(self) -> None:
         self._relative = False
-        self._log = ""
+        self._needs: Needs | None = None
 
     def recognise(self, head: bytes) -> str | None:
         """Header lines of a Zeek log, or JSON objects with Zeek's `ts` and connection or file ids."""
@@ -50,9 +68,17 @@ class Source:
             return f"JSON lines with the fields of Zeek {name}.log" if name else "JSON lines with Zeek's ts and uid"
         return None
 
+    def spare(self, needs: Needs) -> None:
+        """Count the connections, names and handshakes that nobody needs one by one."""
+        self._needs = needs
+
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events of each block of records. Records of logs that are not used are counted by log name."""
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
+        tabs = looks_like(opened.head) is not None
+        if self._needs is not None and (not tabs or opened.size >= counting.LEAST or "polars" in sys.modules):
+            yield from (self._spared_text if tabs else self._spared_json)(opened, account, self._needs)
+            return
         blocks = self._tsv if looks_like(opened.head) is not None else self._json
         for name, columns in blocks(opened.path, account):
             if name not in BUILDERS:
@@ -61,6 +87,68 @@ class Source:
             if events := _events(name, columns, opened.log_file, account):
                 self._note_relative(events[0], account)
                 yield tally(events, account)
+
+    def _spared_text(self, opened: Opened, account: Account, needs: Needs) -> Iterator[list[Event]]:
+        """The events of tab-separated records that are needed, and the counts of the others."""
+        layout = Layout()
+        for block in line_blocks(opened.path, block=SPARED_BLOCK):
+            for part in parts_of(block):
+                if part.header:
+                    layout = headed(layout, part, account)
+                    continue
+                name = layout.path or log_of(dict.fromkeys(layout.fields, "")) or ""
+                quiet = None
+                if name in counting.LOGS and not part.cut:
+                    quiet = counting.quiet_text(name, b"\n".join(part.lines), part.lines, layout, needs)
+                if quiet is None:
+                    for few in _rows_of(part):
+                        yield from self._plain(name, records_of(layout, few, account), opened.log_file, account)
+                    continue
+                count_quiet("zeek", len(part.lines), quiet, account)
+                events: list[Event] = []
+                for start in range(0, len(quiet.needed), ROWS):
+                    places = quiet.needed[start : start + ROWS]
+                    lines = [part.lines[place] for place in places]
+                    records = record_block(layout, [part.number + place for place in places], lines, account)
+                    events += [event for batch in self._plain(name, records, opened.log_file, account) for event in batch]
+                yield Batch(events, (quiet.counted,) if quiet.counted is not None else ())
+
+    def _plain(self, name: str, records: RecordBlock | None, log_file: str, account: Account) -> Iterator[list[Event]]:
+        """The events of a block of tab-separated records."""
+        if records is not None:
+            yield from self._made(name, Columns(records.numbers, records.column, records.layout), log_file, account)
+
+    def _made(self, name: str, columns: Columns, log_file: str, account: Account) -> Iterator[list[Event]]:
+        if name not in BUILDERS:
+            account.skip(f"zeek log not used: {name or 'unknown'}"[:100], len(columns))
+        elif events := _events(name, columns, log_file, account):
+            self._note_relative(events[0], account)
+            yield tally(events, account)
+
+    def _spared_json(self, opened: Opened, account: Account, needs: Needs) -> Iterator[list[Event]]:
+        """The events of JSON records that are needed, and the counts of the others."""
+        for block in line_blocks(opened.path, block=BLOCK):
+            first = next(_objects(LineBlock(block.number, block.lines[:1], {}), Account(log_file="")), None)
+            name = log_of(first[1]) if first is not None else None
+            quiet = None
+            if name in counting.LOGS and not block.cut:
+                from tidewaiter.log_sources.zeek.counting_json import quiet_json
+
+                quiet = quiet_json(name, b"\n".join(block.lines), len(block.lines), needs)
+            if quiet is None:
+                for log, columns in self._json_block(block, account):
+                    yield from self._made(log, columns, opened.log_file, account)
+                continue
+            count_quiet("zeek", len(block.lines), quiet, account)
+            numbers: list[int] = []
+            rows: list[Mapping[str, Any]] = []
+            for place in quiet.needed:
+                for number, row in _objects(LineBlock(block.number + place, [block.lines[place]], {}), account):
+                    numbers.append(number)
+                    rows.append(row)
+            batches = self._made(name or "", _columns(numbers, rows), opened.log_file, account) if rows else ()
+            made = [event for batch in batches for event in batch]
+            yield Batch(made, (quiet.counted,) if quiet.counted is not None else ())
 
     def _note_relative(self, event: Event, account: Account) -> None:
         """Say once that the times count from the start of a capture."""
@@ -78,19 +166,30 @@ class Source:
     def _json(self, path: Path, account: Account) -> Iterator[tuple[str, Columns]]:
         """The blocks of JSON lines; where one file holds several logs, a block ends where the log changes."""
         for block in line_blocks(path, block=BLOCK):
-            numbers: list[int] = []
-            rows: list[Mapping[str, Any]] = []
-            log: str | None = None
-            for number, row in _objects(block, account):
-                name = log_of(row) or ""
-                if name != log and rows:
-                    yield log or "", _columns(numbers, rows)
-                    numbers, rows = [], []
-                log = name
-                numbers.append(number)
-                rows.append(row)
-            if rows:
+            yield from self._json_block(block, account)
+
+    @staticmethod
+    def _json_block(block: LineBlock, account: Account) -> Iterator[tuple[str, Columns]]:
+        numbers: list[int] = []
+        rows: list[Mapping[str, Any]] = []
+        log: str | None = None
+        for number, row in _objects(block, account):
+            name = log_of(row) or ""
+            if name != log and rows:
                 yield log or "", _columns(numbers, rows)
+                numbers, rows = [], []
+            log = name
+            numbers.append(number)
+            rows.append(row)
+        if rows:
+            yield log or "", _columns(numbers, rows)
+
+
+def _rows_of(part: Part) -> Iterator[Part]:
+    """Lines that are no header in pieces of ROWS."""
+    for start in range(0, len(part.lines), ROWS):
+        cut = {index - start: size for index, size in part.cut.items() if start <= index < start + ROWS}
+        yield Part(False, part.number + start, part.lines[start : start + ROWS], cut)
 
 
 def _is_zeek(value: Mapping[str, Any]) -> bool:
