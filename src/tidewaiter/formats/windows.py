@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator
 
 from tidewaiter.errors import TidewaiterError, UnrecognisedError
 from tidewaiter.formats import evtx, windows_json
-from tidewaiter.formats.windows_records import Found, Routes
-from tidewaiter.log_source import Opened, WindowsSource
+from tidewaiter.formats.windows_records import Found, Route, Routes
+from tidewaiter.log_source import Opened, WindowsRecord, WindowsSource
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.tally import count_unseen
 
 BATCH = 2000
+_TOLD = 100_000
 SAYS_NOTHING = "windows event that says nothing of use"
 _BROKEN_RECORD = (TidewaiterError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError)
 
@@ -34,6 +37,10 @@ class WindowsReader:
     def __init__(self, sources: list[WindowsSource]) -> None:
         self._routes = Routes(sources)
 
+    def spare(self, needs: Needs) -> None:
+        """Make one event a computer of the kinds that nobody needs one by one; the others are counted."""
+        self._routes.spare(needs.kinds)
+
     def recognise(self, head: bytes) -> str | None:
         """As the function of this module."""
         return recognise(head)
@@ -45,6 +52,7 @@ class WindowsReader:
         Raises UnrecognisedError where the content is none of ours, OSError where the file cannot be read.
         """
         batch: list[Event] = []
+        spared = _Spared()
         parsed = 0
         try:
             for found in self._records(opened, account):
@@ -52,6 +60,8 @@ class WindowsReader:
                     yield []
                     continue
                 route, record = found
+                if route.spared is not None and spared.takes(route, record):
+                    continue
                 held = getattr(route.source, "held", 0) if route.holds else 0
                 try:
                     made = route.source.events(record)
@@ -73,6 +83,7 @@ class WindowsReader:
                     account.skip(SAYS_NOTHING)
         finally:
             account.parse(parsed)
+            spared.count(account)
         for source in self._routes.sources:
             batch.extend(source.finish())
         for start in range(0, len(batch), BATCH):
@@ -88,6 +99,42 @@ class WindowsReader:
             account.recognised_as, account.why = "Windows events (JSON)", why
             return windows_json.JsonRecords(opened, account, self._routes)
         raise UnrecognisedError(opened.log_file, "byte 0", "neither EVTX nor JSON of Windows events")
+
+
+class _Spared:
+    """Records whose kind of event nobody needs one by one: the first of each computer becomes one, the others are counted."""
+
+    def __init__(self) -> None:
+        self._told: set[tuple[str, int, str | None]] = set()
+        self._unseen: dict[tuple[str, int], tuple[str, EventKind, list[int]]] = {}  # how many, first and last time
+
+    def takes(self, route: Route, record: WindowsRecord) -> bool:
+        """Whether the record was counted, and has to become no event. Only sources with a `moment` have such routes."""
+        known = (record.provider, record.event_id, record.computer)
+        if known not in self._told:
+            if len(self._told) < _TOLD:
+                self._told.add(known)
+            return False
+        time: int = route.source.moment(record)  # type: ignore[attr-defined]  # those with `kinds` have it
+        sums = self._unseen.get(known[:2])
+        if sums is None:
+            name = type(route.source).__module__.rpartition(".")[2]
+            assert route.spared is not None
+            self._unseen[known[:2]] = (name, route.spared, [1, time, time])
+            return True
+        counted = sums[2]
+        counted[0] += 1
+        if time < counted[1]:
+            counted[1] = time
+        elif time > counted[2]:
+            counted[2] = time
+        return True
+
+    def count(self, account: Account) -> None:
+        """Note in the account what became no event."""
+        for name, kind, (count, first, last) in self._unseen.values():
+            account.parse(count)
+            count_unseen(name, kind, count, (first, last), account)
 
 
 def _counted(batch: list[Event], account: Account) -> list[Event]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tidewaiter.log_source import WindowsRecord, WindowsSource
+from tidewaiter.schema.event import EventKind
 
 NO_USE = "windows event of no use here"
 """Reason of records that no log source maps: their provider and event id say so."""
@@ -81,6 +82,7 @@ class Route(NamedTuple):
     source: WindowsSource
     pass_over: PassOver | None = None
     holds: bool = False  # the source keeps records for joining and counts them in `held`
+    spared: EventKind | None = None  # what every such record says is of this kind, and one event a computer is enough
 
 
 Found = tuple[Route, WindowsRecord] | None
@@ -92,7 +94,8 @@ class Routes:
 
     A source may have `pass_over: Mapping[int, tuple[tuple[str, ...], str]]`, by event id patterns (see PassOver) that are all
     found in the JSON text of records to be skipped, and the reason; and `channels: Mapping[str, str]`, the provider (lower
-    case) that a record has which names only its channel (lower case).
+    case) that a record has which names only its channel (lower case). One with `kinds: Mapping[int, EventKind]`, the event ids
+    of which every record makes one event of this kind, has `moment(record)`, the time of that event.
     """
 
     def __init__(self, sources: Iterable[WindowsSource]) -> None:
@@ -112,6 +115,13 @@ class Routes:
                     if pass_over is not None:
                         self.passed_over[event_id] = pass_over
         self.event_ids = frozenset(event_id for _, event_id in self._routes)
+
+    def spare(self, needed: frozenset[EventKind]) -> None:
+        """Mark the routes of records that nobody needs one by one."""
+        for (provider, event_id), route in self._routes.items():
+            kind = getattr(route.source, "kinds", {}).get(event_id)
+            if kind is not None and kind not in needed:
+                self._routes[provider, event_id] = route._replace(spared=kind)
 
     def find(self, provider: str, event_id: int) -> Route | None:
         """The route of a record, or None where no source maps it. `provider` in any case."""

@@ -36,6 +36,18 @@ class Source:
     providers: Mapping[str, frozenset[int]] = {_PROVIDER: frozenset({1, 2, 3, 5, 7, 11, 13, 15, 22, 23, 26, 27, 29})}
     pass_over: Mapping[int, tuple[tuple[str, ...], str]] = {7: (_SIGNED_OF_SYSTEM, "loading of a signed image of the system")}
 
+    kinds: Mapping[int, EventKind] = {
+        2: EventKind.FILE_MODE,
+        5: EventKind.PROCESS_END,
+        13: EventKind.REGISTRY_SET,
+        23: EventKind.FILE_DELETE,
+        26: EventKind.FILE_DELETE,
+    }
+
+    def moment(self, record: WindowsRecord) -> int:
+        """The time of the event that a record makes."""
+        return _moment(record, record.data)
+
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record."""
         make = _MAKERS.get(record.event_id)

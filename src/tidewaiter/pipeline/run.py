@@ -26,6 +26,7 @@ from tidewaiter.pipeline.joining import joined_on_disk
 from tidewaiter.pipeline.rows import Row, row_of
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.pipeline.survey import Survey
+from tidewaiter.pipeline.years import Neighbours, folder_of, is_undated
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.batch import Batch
 from tidewaiter.schema.carried import Carried
@@ -122,7 +123,10 @@ class ItemReader:
         if family in ("evtx", "windows_json"):
             from tidewaiter.formats.windows import WindowsReader
 
-            yield from WindowsReader([entry.load() for entry in log_source.windows()]).read(opened, account)
+            reader = WindowsReader([entry.load() for entry in log_source.windows()])
+            if not self.surveys:
+                reader.spare(self.needs)
+            yield from reader.read(opened, account)
             return
         source = next(entry for entry in log_source.REGISTER if entry.name == name).load()
         if hasattr(source, "spare") and not self.surveys:
@@ -194,8 +198,12 @@ class ItemReader:
     def _spill(self, result: ItemResult) -> None:
         if not self._rows:
             return
-        placed = [row for row in self._rows if not row.host.startswith("file:")]
-        unplaced = [row for row in self._rows if row.host.startswith("file:")]
+        unplaced = [row for row in self._rows if row.host.startswith("file:") or is_undated(row.time)]
+        placed = (
+            [row for row in self._rows if not (row.host.startswith("file:") or is_undated(row.time))]
+            if unplaced
+            else self._rows
+        )
         for group, runs in ((placed, result.runs), (unplaced, result.unplaced)):
             if group:
                 path = self.work_dir / f"run-{self.name}-{self._runs}.run"
@@ -205,19 +213,19 @@ class ItemReader:
         self._rows = []
 
 
-def folder_of(log_file: str) -> str:
-    """The folder of an input, or the archive it is in: logs that lie together mostly come from one host."""
-    return log_file.rpartition("!")[0] or log_file.replace("\\", "/").rpartition("/")[0]
+def place(unplaced: Iterable[Path], folders: dict[str, set[str]], neighbours: Neighbours | None = None) -> Iterator[Path]:
+    """Give rows without a host the one host that the other logs of their folder name; rows elsewhere keep to their file.
 
-
-def place(unplaced: Iterable[Path], folders: dict[str, set[str]]) -> Iterator[Path]:
-    """Give rows without a host the one host that the other logs of their folder name; rows elsewhere keep to their file."""
+    Rows without a year get that of their neighbours.
+    """
+    known = neighbours or Neighbours()
     for path in unplaced:
         placed = []
         for row in rows.read_run(path):
             hosts = folders.get(folder_of(row.event.log_file), set())
-            if len(hosts) == 1:
+            if len(hosts) == 1 and row.host.startswith("file:"):
                 row.host = next(iter(hosts))
+            row.time = row.event.time = known.dated(row.time, row.event.log_file)
             placed.append(row)
         target = path.with_suffix(".placed")  # the run stays as it was read: a scan that is resumed places it anew
         rows.write_run(target, placed)
