@@ -14,10 +14,9 @@ import ssl
 import sys
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any, Literal
 
-from tidewaiter import sink
+from tidewaiter import __version__, sink
 from tidewaiter.errors import SinkError, UsageError
 from tidewaiter.schema.moments import parse_time, render_time
 from tidewaiter.schema.transfer import Transfer
@@ -190,7 +189,7 @@ def cef(delivery: Delivery) -> str:
     transfer = delivery.transfer
     level = CEF_LEVELS[transfer.severity] if transfer else 0
     what = {"new": "File brought in", "update": "File brought in, changed", "withdrawn": "Record withdrawn"}[delivery.change]
-    named = ("CEF:0", "Tidewaiter", "tidewaiter", version("tidewaiter"), _signature(transfer), what, str(level))
+    named = ("CEF:0", "Tidewaiter", "tidewaiter", __version__, _signature(transfer), what, str(level))
     header = "|".join((named[0], *(_cef_header(part) for part in named[1:])))
     pairs: dict[str, Any] = {
         "externalId": delivery.id,
