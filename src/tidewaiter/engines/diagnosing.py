@@ -11,8 +11,8 @@ from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.doctor import Diagnosis, diagnose
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable
-from tidewaiter.pipeline.run import folder_of
 from tidewaiter.pipeline.survey import Survey
+from tidewaiter.pipeline.years import folder_of
 from tidewaiter.schema.account import Account
 
 _UNPLACED = "file:"

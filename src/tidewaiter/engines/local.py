@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tidewaiter.baseline.counters import Counters
 from tidewaiter.baseline.flows import FlowBaseline
-from tidewaiter.baseline.memory import Evidence
+from tidewaiter.baseline.memory import ASKED_OF_EVIDENCE, Evidence
 from tidewaiter.catalog import wire as wire_knowledge
 from tidewaiter.engines.workers import Worker
 from tidewaiter.errors import NothingReadableError
@@ -26,6 +25,7 @@ from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
 from tidewaiter.pipeline.run import ItemResult, WireCases, correlate, place
+from tidewaiter.pipeline.years import Neighbours
 from tidewaiter.policy.policy import Policy
 from tidewaiter.policy.policy import load as load_policy
 from tidewaiter.schema.account import Account
@@ -140,7 +140,7 @@ def scan(
         names: dict[str, str] = {}
         usual = FlowBaseline()
         addresses: dict[str, set[str]] = {}
-        counted = Counters()
+        evidence = Evidence(half_life=options.half_life, facets=ASKED_OF_EVIDENCE)
         again = {item.log_file for item, _ in known}
         unread = [item for item in items if item.log_file not in again]
         for item, done in chain(known, read_all(unread, work_dir, options, progress)):
@@ -157,7 +157,7 @@ def scan(
             for host, name in done.names.items():
                 names[host] = min(names.get(host, name), name)
             usual.merge(done.usual)
-            counted.merge(done.seen)
+            evidence.add(done.seen)
             for host, found in done.addresses.items():
                 addresses.setdefault(host, set()).update(found)
         result.accounts.sort(key=lambda account: account.log_file)
@@ -168,9 +168,9 @@ def scan(
             raise NothingReadableError(_nothing(paths, result.unreadable))
         from tidewaiter.judgement.judge import Judge
 
-        runs.extend(place(unplaced, folders))
+        runs.extend(place(unplaced, folders, Neighbours(result.accounts)))
         wire = WireCases(usual, inside(options, policy))
-        judge = Judge((keeping.memory if keeping else None) or Evidence(counted))
+        judge = Judge((keeping.memory if keeping else None) or evidence)
         transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses))
         result.collect(transfers if keeping is None else keeping.keep(transfers))
         result.keeping = keeping

@@ -23,7 +23,8 @@ from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold
 from tidewaiter.pipeline.live_facts import LiveFacts
 from tidewaiter.pipeline.live_reading import Facts, LiveRow
-from tidewaiter.pipeline.run import WireCases, folder_of
+from tidewaiter.pipeline.run import WireCases
+from tidewaiter.pipeline.years import folder_of
 from tidewaiter.schema.case import Case
 
 SECOND = 1_000_000

@@ -25,6 +25,7 @@ from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.inputs import Opened, Recognised
 from tidewaiter.pipeline.rows import Row
 from tidewaiter.pipeline.run import ItemReader, ItemResult
+from tidewaiter.pipeline.years import YEAR, dated, is_undated
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event
 
@@ -259,8 +260,10 @@ class _PieceReader(ItemReader):
         else:
             batches = self._source.read(opened, account)
         for events in batches:
-            if self._shift:
-                for event in events:
+            for event in events:
+                if event.time < YEAR and is_undated(event.time):  # it was written just now
+                    event.time = dated(event.time, time.time_ns() // 1_000)
+                if self._shift:
                     match = _LINE_NUMBER.match(event.record)
                     if match is not None:
                         event.record = f"{int(match[1]) + self._shift}{match[2]}"

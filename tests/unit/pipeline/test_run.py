@@ -14,7 +14,8 @@ from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import run
 from tidewaiter.pipeline.inputs import InputLimits, WorkItem, plan
 from tidewaiter.pipeline.rows import read_run, row_of, write_run
-from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate, folder_of, place
+from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate, place
+from tidewaiter.pipeline.years import folder_of
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
 
