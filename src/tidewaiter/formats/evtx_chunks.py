@@ -33,6 +33,9 @@ _MOST_RECORDS = (CHUNK_BYTES - CHUNK_HEADER_BYTES) // LEAST_RECORD
 _INSTANCE = struct.Struct(
     "<4sI8xQ6s4xI"
 )  # magic, size, id (skipped), time, start of BinXml, unused id, position of the template
+_RECORD = struct.Struct(
+    "<4sI8xQ6s4xII16s"
+)  # the same, and of one without its template the number of values and the first types
 _INSTANCE_START = b"\x0f\x01\x01\x00\x0c\x01"  # fragment header, template instance
 _DEFINITION_HEAD = 24  # next template, GUID, size
 _VALUES = struct.Struct("<I16s")  # number of values, size and type of the first four
@@ -190,15 +193,36 @@ def thin(chunk: Chunk, wanted: Container[int], templates: dict[bytes, bool]) -> 
     data, position, dropped, run = chunk.data, CHUNK_HEADER_BYTES, 0, 0
     (free,) = _OFFSET.unpack_from(data, _FREE_SPACE_AT)
     runs: list[tuple[int, int]] = []
-    records = 0
+    records, last, unpack = 0, free - _RECORD.size, _RECORD.unpack_from
+    here: dict[int, bool] = {}  # templates of this chunk, by position
     while position < free:
-        if position + _INSTANCE.size > free:
-            return None
-        magic, size, time, start, template = _INSTANCE.unpack_from(data, position)
+        event_id: int | None
+        if position > last:  # too short for the usual form
+            if position + _INSTANCE.size > free:
+                return None
+            magic, size, time, start, template = _INSTANCE.unpack_from(data, position)
+            count, types = 0, b""
+        else:
+            magic, size, time, start, template, count, types = unpack(data, position)
         if magic != RECORD_MAGIC or not LEAST_RECORD <= size <= free - position or time > _LATEST:
             return None
         records += 1
-        event_id = _event_id(data, position, size, template, templates) if start == _INSTANCE_START else None
+        behind = position + _INSTANCE.size
+        value = behind + 4 + 4 * count + _BEFORE_EVENT_ID
+        if start != _INSTANCE_START:
+            event_id = None
+        elif (
+            types == _USUAL_VALUES
+            and here.get(template)
+            and template != behind
+            and count <= _MOST_VALUES
+            and value + 2 <= position + size
+        ):
+            event_id = data[value] | data[value + 1] << 8
+        else:
+            event_id = _event_id(data, position, size, template, templates)
+            if event_id is not None:
+                here[template] = True  # by what is remembered of it: those that follow need not ask again
         if event_id is not None and event_id not in wanted:
             dropped += 1
             run = run or position
