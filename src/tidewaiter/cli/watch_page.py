@@ -49,10 +49,14 @@ def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, onc
     folder = state_folder(options.state)
     _give_up_rights(options.user, folder)
     log = JsonLog(sys.stderr)
+    stopping = watch_run.stop_on_signals()
     with watch_run.opened(
-        options, folder, base=base, report=lambda level, event, fields: log.event(level, event, **fields)
+        options,
+        folder,
+        base=base,
+        report=lambda level, event, fields: log.event(level, event, **fields),
+        stopping=stopping,
     ) as running:
-        watch_run.on_signals(running)
         running.run(once=once)
     return True
 

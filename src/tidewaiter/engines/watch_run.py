@@ -66,9 +66,18 @@ class Outbox:
 
 @contextlib.contextmanager
 def opened(
-    options: WatchOptions, state: Path, *, base: Path, report: Report, stream: TextIO | None = None
+    options: WatchOptions,
+    state: Path,
+    *,
+    base: Path,
+    report: Report,
+    stream: TextIO | None = None,
+    stopping: threading.Event | None = None,
 ) -> Iterator[Running]:
-    """A watch that is ready to run, and that is ended in good order. Raises UsageError, StoreError, StateError."""
+    """A watch that is ready to run until `stopping` is set, and is ended in good order.
+
+    Raises UsageError, StoreError, StateError.
+    """
     with contextlib.ExitStack() as held:
         held.enter_context(_alone(state))
         place = options.store or str(state / "watch.db")
@@ -84,6 +93,7 @@ def opened(
                 raise UsageError(f"two sinks are called {max(names, key=names.count)}: give each a name of its own")
             store = held.enter_context(open_store(place))
             running = Running(options, found, outlets, store, Outbox(place, policy), policy, state, report)
+            running.stopping = stopping or running.stopping
         except BaseException:
             for one in found:
                 one.close()
@@ -209,13 +219,15 @@ class Running:
         self._work.cleanup()
 
 
-def on_signals(running: Running) -> None:
-    """SIGTERM and SIGINT end the watch in good order; a second one at once."""
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set, so that the watch ends in good order; a second signal ends it at once."""
+    stopping = threading.Event()
 
     def ask(number: int, _frame: Any) -> None:
-        if running.stopping.is_set():
+        if stopping.is_set():
             os._exit(128 + number)
-        running.stopping.set()
+        stopping.set()
 
     for name in ("SIGTERM", "SIGINT"):
         signal.signal(getattr(signal, name), ask)
+    return stopping
