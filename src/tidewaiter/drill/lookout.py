@@ -80,19 +80,24 @@ def belongs(transfer: Transfer, needle: Needle) -> bool:
 
 
 def sort(transfers: Iterable[Transfer], needles: Mapping[str, Needle], found: dict[str, Sighting], now: float | None) -> None:
-    """Put records to the methods that they belong to; `now` is when they were seen to be there."""
+    """Put all records that there are to the methods that they belong to; `now` is when they were seen to be there.
+
+    A record that is there no longer, since a watch has joined it with another, is forgotten.
+    """
+    present: dict[str, dict[str, Transfer]] = {}
     for transfer in transfers:
         for method, needle in needles.items():
-            if not belongs(transfer, needle):
-                continue
-            sighting = found.setdefault(method, Sighting())
-            before = sighting.best()
-            if transfer.id not in sighting.records and sighting.first is None:
-                sighting.first = now
-            sighting.records[transfer.id] = transfer
-            after = sighting.best()
-            if before is None or (after is not None and _told(after) > _told(before)):
-                sighting.last = now
+            if belongs(transfer, needle):
+                present.setdefault(method, {})[transfer.id] = transfer
+    for method in present.keys() | found.keys():
+        sighting = found.setdefault(method, Sighting())
+        before = sighting.best()
+        sighting.records = present.get(method, {})
+        after = sighting.best()
+        if after is not None and sighting.first is None:
+            sighting.first = now
+        if after is not None and (before is None or _told(after) > _told(before)):
+            sighting.last = now
 
 
 def complete(method: Method, sighting: Sighting | None) -> bool:

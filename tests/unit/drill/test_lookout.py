@@ -110,6 +110,22 @@ def test_the_first_record_and_the_last_stage_have_their_times() -> None:
     assert list(found["curl"].records) == [host.id]
 
 
+def test_a_record_that_was_joined_with_another_is_forgotten() -> None:
+    found: dict[str, Sighting] = {}
+    land: dict[str, Any] = {"dst": Landing(path=f"/tmp/{NEEDLE.name}")}
+    host, wire = transfer("a" * 12, seen=("landed",), **land), transfer("b" * 12, seen=("carried",), **land)
+    both = transfer("a" * 12, seen=("landed", "carried"), sources=("linux_auditd", "suricata_eve"), **land)
+    lookout.sort([host, wire], {"curl": NEEDLE}, found, 1.0)
+    first = set(found["curl"].records)
+    lookout.sort([both], {"curl": NEEDLE}, found, 2.0)
+
+    assert first == {host.id, wire.id}
+    assert list(found["curl"].records) == [both.id]
+    assert (found["curl"].first, found["curl"].last) == (1.0, 2.0)
+    lookout.sort([], {"curl": NEEDLE}, found, 3.0)
+    assert found["curl"].best() is None
+
+
 def test_the_record_that_tells_most_speaks_for_the_method() -> None:
     few, many = transfer("a" * 12, seen=("landed",)), transfer("b" * 12, seen=("commanded", "connected"))
     sighting = Sighting(records={one.id: one for one in (many, few)})
