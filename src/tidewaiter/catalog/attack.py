@@ -8,6 +8,7 @@ from importlib import resources
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.catalog.places import below
 from tidewaiter.catalog.roles import file_type
 from tidewaiter.errors import KnowledgeError
@@ -202,5 +203,9 @@ def parse(text: str, file: str) -> Attack:
 @functools.cache
 def load() -> Attack:
     """The shipped knowledge; raises KnowledgeError when the file is wrong."""
+    return kept.worked_out("attack", Attack, ("knowledge/attack.toml", "catalog/attack.py"), _shipped)
+
+
+def _shipped() -> Attack:
     file = resources.files("tidewaiter") / "knowledge" / "attack.toml"
     return parse(file.read_text(encoding="utf-8"), file.name)

@@ -11,7 +11,6 @@ import contextlib
 import functools
 import hashlib
 import os
-import platform
 import stat
 import sys
 import tempfile
@@ -50,7 +49,7 @@ def worked_out(name: str, kind: type[T], sources: tuple[str, ...], make: Callabl
 def shipped(*places: str) -> str:
     """A digest of the shipped files in these folders, or of these files, and of what they run on. Paths are of the package."""
     digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{sys.version_info[:2]} {sys.platform} {platform.machine()}".encode())
+    digest.update(f"{sys.version_info[:2]} {sys.platform} {_machine()}".encode())
     root = resources.files("tidewaiter")
     for place in places:
         item = root / place
@@ -61,6 +60,10 @@ def shipped(*places: str) -> str:
                 digest.update(f"\0{place}/{file.name} {len(content)}\0".encode())
                 digest.update(content)
     return digest.hexdigest()
+
+
+def _machine() -> str:
+    return os.uname().machine if hasattr(os, "uname") else ""  # where there is none, nothing is kept
 
 
 def usable() -> bool:

@@ -7,6 +7,7 @@ from importlib import resources
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 
 
@@ -46,6 +47,10 @@ def below(host: str | None, domains: frozenset[str]) -> str | None:
 @functools.cache
 def load() -> Places:
     """The shipped places; raises KnowledgeError when the file is wrong."""
+    return kept.worked_out("places", Places, ("knowledge/places.toml", "catalog/places.py"), _shipped)
+
+
+def _shipped() -> Places:
     text = (resources.files("tidewaiter") / "knowledge" / "places.toml").read_text(encoding="utf-8")
     try:
         return msgspec.toml.decode(text, type=Places)

@@ -7,6 +7,7 @@ from importlib import resources
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 
 
@@ -66,6 +67,10 @@ def program_name(path: str | None) -> str:
 @functools.cache
 def load() -> Roles:
     """The shipped roles; raises KnowledgeError when the file is wrong."""
+    return kept.worked_out("roles", Roles, ("knowledge/roles.toml", "catalog/roles.py"), _shipped)
+
+
+def _shipped() -> Roles:
     text = (resources.files("tidewaiter") / "knowledge" / "roles.toml").read_text(encoding="utf-8")
     try:
         return msgspec.toml.decode(text, type=Roles)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -197,9 +196,8 @@ class Catalog:
 def parse_utility(text: str, file: str) -> Utility:
     """One utility from TOML text; raises KnowledgeError with file and place."""
     try:
-        raw: dict[str, Any] = tomllib.loads(text)
-        utility = msgspec.convert(raw, Utility)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        utility = msgspec.toml.decode(text, type=Utility)
+    except msgspec.DecodeError as error:
         message = str(error)
         place = message.rsplit(" - at ", 1)[-1] if " - at " in message else "file"
         raise KnowledgeError(file, place, message) from None

@@ -8,6 +8,7 @@ from importlib import resources
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 from tidewaiter.schema.transfer import SEVERITIES, Severity
 
@@ -37,6 +38,10 @@ class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @functools.cache
 def load() -> Weights:
     """The shipped weights; raises KnowledgeError when the file is wrong."""
+    return kept.worked_out("weights", Weights, ("knowledge/weights.toml", "catalog/weights.py"), _shipped)
+
+
+def _shipped() -> Weights:
     text = (resources.files("tidewaiter") / "knowledge" / "weights.toml").read_text(encoding="utf-8")
     try:
         weights = msgspec.toml.decode(text, type=Weights)

@@ -8,6 +8,7 @@ from typing import Literal
 
 import msgspec
 
+from tidewaiter.catalog import kept
 from tidewaiter.errors import KnowledgeError
 
 ContentClass = Literal["executable", "script", "archive", "picture", "document"]
@@ -64,6 +65,10 @@ class Wire(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 @functools.cache
 def load() -> Wire:
     """The shipped knowledge; raises KnowledgeError when the file is wrong."""
+    return kept.worked_out("wire", Wire, ("knowledge/wire.toml", "catalog/wire.py"), _shipped)
+
+
+def _shipped() -> Wire:
     text = (resources.files("tidewaiter") / "knowledge" / "wire.toml").read_text(encoding="utf-8")
     try:
         return msgspec.toml.decode(text, type=Wire)

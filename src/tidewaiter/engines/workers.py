@@ -10,7 +10,6 @@ import contextlib
 import gc
 import multiprocessing
 import os
-import secrets
 import sys
 import tempfile
 import time
@@ -109,7 +108,7 @@ class Worker:
     """One worker process with its pipe and the item it is at."""
 
     def __init__(self, work_dir: Path, number: int, half_life: float, *, survey: bool) -> None:
-        name = f"{secrets.token_hex(8)}-{number}"  # the work folder may hold what an earlier scan read
+        name = f"{os.urandom(8).hex()}-{number}"  # the work folder may hold what an earlier scan read
         self.pipe, theirs = multiprocessing.Pipe()
         self.process = _started(theirs, str(work_dir), name, half_life, survey)
         theirs.close()

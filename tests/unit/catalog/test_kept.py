@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tidewaiter.catalog import kept, languages, powershell, utilities
+from tidewaiter.catalog import attack, kept, languages, places, powershell, roles, utilities, weights, windows_environment, wire
 from tidewaiter.reading import sieve
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="nothing is kept where files have no owner")
@@ -125,24 +126,21 @@ def test_few_versions_stay(folder: Path) -> None:
 
 
 def test_the_knowledge_is_the_same_from_the_folder(folder: Path) -> None:
-    for module, made in (
-        (utilities, utilities._shipped()),
-        (languages, languages._shipped()),
-        (powershell, powershell._shipped()),
-    ):
-        for turn in ("worked out", "recalled"):
-            module.load.cache_clear()
-            module.load()
-            names = {entry.name.partition("-")[0] for entry in folder.iterdir()}
-            assert module.__name__.rpartition(".")[2] in names, turn
-        again = module.load()
-        if isinstance(again, utilities.Catalog):
-            assert again.utilities == made
-        elif isinstance(again, dict):
-            assert tuple({one.name: one for one in again.values()}.values()) == made
-        else:
-            assert again == made
+    modules: list[Any] = [
+        utilities, languages, powershell, roles, places, weights, wire, attack, windows_environment,
+    ]  # fmt: skip
+    for module in modules:
         module.load.cache_clear()
+        module.load()
+        assert list(folder.glob(f"{module.__name__.rpartition('.')[2]}-*"))
+        module.load.cache_clear()
+    for module in modules:
+        made, again = module._shipped(), module.load()
+        if module is utilities:
+            again = again.utilities
+        elif module is languages:
+            again = tuple({one.name: one for one in again.values()}.values())
+        assert again == made
 
 
 def test_the_sieve_recalls_its_databases_and_answers_alike(folder: Path) -> None:
