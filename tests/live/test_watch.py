@@ -8,6 +8,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -255,6 +256,26 @@ def test_a_sink_that_is_down_gets_everything_later(tmp_path: Path, logs: Path) -
         server.server_close()
     gone = {row["id"] for row in _Receiver.got if row["change"] == "withdrawn"}
     assert {row["id"] for row in _Receiver.got} - gone == set(wanted)
+
+
+def test_ctrl_c_loses_nothing(tmp_path: Path, logs: Path) -> None:
+    lines = list(mixed(20, rate=200))
+    writer = Writer(logs, lines, pace=len(lines) / 8)
+    writer.start()
+    watching = Watching(tmp_path / "state", str(logs))
+    for _ in range(2):
+        status = watching.state / "status.json"
+        status.unlink(missing_ok=True)
+        watching.start()
+        _wait_for(status.exists, 30)
+        time.sleep(1.5)
+        assert watching.process is not None
+        os.killpg(watching.process.pid, signal.SIGINT)  # a terminal sends it to all processes of the group
+        assert watching.process.wait(60) == 0
+    writer.join()
+    watching.finish()
+    assert b"crashed" not in watching.errors.read_bytes()
+    assert _differing(kept(watching.store), scanned(str(logs))) == _NOTHING
 
 
 def test_status_says_what_it_reads(tmp_path: Path, logs: Path) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,6 +40,7 @@ def options_of(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bo
 
 def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, once: bool) -> bool:
     """Run a watch to its end. Raises UsageError, StoreError, StateError."""
+    stopping = _stop_on_signals()  # before what takes a while to load
     from tidewaiter.engines import watch_run
     from tidewaiter.engines.health import JsonLog
 
@@ -49,7 +52,6 @@ def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, onc
     folder = state_folder(options.state)
     _give_up_rights(options.user, folder)
     log = JsonLog(sys.stderr)
-    stopping = watch_run.stop_on_signals()
     with watch_run.opened(
         options,
         folder,
@@ -59,6 +61,20 @@ def run(paths: tuple[str, ...], given: Mapping[str, Any], *, from_end: bool, onc
     ) as running:
         running.run(once=once)
     return True
+
+
+def _stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set, so that the watch ends in good order; a second signal ends it at once."""
+    stopping = threading.Event()
+
+    def ask(number: int, _frame: Any) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)
+        stopping.set()
+
+    for name in ("SIGTERM", "SIGINT"):
+        signal.signal(getattr(signal, name), ask)
+    return stopping
 
 
 def _give_up_rights(user: str, folder: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import tempfile
 import time
 from collections import deque
@@ -37,6 +38,7 @@ class Done(NamedTuple):
 
 
 def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which lets us finish
     tempfile.tempdir = work_dir
     reader = LiveReader(Path(work_dir), name, half_life)
     rows, facts, rest = msgspec.json.Encoder(), msgspec.json.Encoder(), msgspec.msgpack.Encoder()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import IO, TextIO
 
 from tidewaiter import feed as feeds
 from tidewaiter import sink as sinks
@@ -217,17 +215,3 @@ class Running:
         self.health.look(now_at_once=True)
         self.health.stop()
         self._work.cleanup()
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set, so that the watch ends in good order; a second signal ends it at once."""
-    stopping = threading.Event()
-
-    def ask(number: int, _frame: Any) -> None:
-        if stopping.is_set():
-            os._exit(128 + number)
-        stopping.set()
-
-    for name in ("SIGTERM", "SIGINT"):
-        signal.signal(getattr(signal, name), ask)
-    return stopping
