@@ -36,7 +36,7 @@ from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
-ROWS_IN_MEMORY = 5_000
+ROWS_IN_MEMORY = 2_000
 """Rows that a worker holds before it spills a sorted run."""
 
 
