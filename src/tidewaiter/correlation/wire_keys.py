@@ -32,6 +32,7 @@ _ALWAYS = frozenset(
 )  # fmt: skip
 _FLOW = EventKind.FLOW
 _SENSORS_ONLY = frozenset({EventKind.ALERT, EventKind.DNS_QUERY})
+_PERHAPS = frozenset(map(id, _ALWAYS | _SENSORS_ONLY))  # members of an enumeration are hashed slowly
 _ENCRYPTED = frozenset({"tls", "ssl", "quic", "https"})
 _WITH_FILES = frozenset({"http", "http2", "smtp"})
 _SMB_ACTIONS = frozenset({"SMB::FILE_READ", "SMB::FILE_WRITE"})
@@ -45,7 +46,7 @@ def is_wire(event: Event) -> bool:
 
 def divided(events: list[Event]) -> tuple[list[Event], list[Event]]:
     """The network events and the others, each in order."""
-    on_wire = [event for event in events if is_wire(event)]
+    on_wire = [event for event in events if id(event.kind) in _PERHAPS and is_wire(event)]
     if not on_wire or len(on_wire) == len(events):
         return on_wire, ([] if on_wire else events)
     return on_wire, [event for event in events if not is_wire(event)]
