@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import msgspec
@@ -14,10 +15,12 @@ from tidewaiter.baseline.decay import HALF_LIFE
 from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.baseline.observing import Observer
 from tidewaiter.correlation import keys, wire_keys
+from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold, WireView
 from tidewaiter.correlation.wire_cases import case_of
 from tidewaiter.correlation.wire_roles import Roles
+from tidewaiter.correlation.wire_sizes import nothing_alone
 from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
@@ -38,6 +41,10 @@ ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
 ROWS_IN_MEMORY = 2_000
 """Rows that a worker holds before it spills a sorted run."""
+
+_CONTEXT = frozenset(map(id, keys.CONTEXT))
+_START = id(EventKind.PROCESS_START)
+"""Kinds by identity: members of an enumeration are hashed slowly, and there is one object for each."""
 
 
 class ItemResult(msgspec.Struct, kw_only=True):
@@ -141,7 +148,6 @@ class ItemReader:
             self._note_host(event, (host, event.kind.value), account.log_file, result)
 
     def _take(self, events: list[Event], account: Account, result: ItemResult) -> None:
-        visible: set[tuple[str, str]] = set()
         times = [event.time for event in events if event.time]
         if isinstance(events, Batch):
             self.observer.observe_counted(events.counted)
@@ -154,26 +160,41 @@ class ItemReader:
         if on_wire:
             self._take_wire(on_wire, account.log_file, result, noted=isinstance(events, Batch))
         events = others
-        for event, findings in self.sieve.examine(events):
-            host = keys.host_key(event)
-            shown = (host, keys.visible_kind(event))
-            if shown not in visible:
-                visible.add(shown)
-                self._note_host(event, shown, account.log_file, result)
-            if event.kind is EventKind.CONNECTION and (address := keys.own_address(event)) is not None:
-                known = result.addresses.setdefault(host, [])
-                if address not in known and len(known) < ADDRESSES_KEPT:
-                    known.append(address)
-            if findings:
-                self.observer.found(event, findings)
-            if findings or keys.is_context(event):
-                self._rows.append(row_of(host, event, findings))
+        self._take_hosts(events, account, result)
         if times:
             first, last = min(times), max(times)
             account.first = first if account.first is None else min(first, account.first)
             account.last = last if account.last is None else max(last, account.last)
         if len(self._rows) >= ROWS_IN_MEMORY:
             self._spill(result)
+
+    def _take_hosts(self, events: list[Event], account: Account, result: ItemResult) -> None:
+        """Events of hosts: what the analytics find and what correlation needs become rows."""
+        found = self.sieve.findings(events)
+        seen: set[tuple[str, int, bool]] = set()
+        hosts: dict[str | None, str] = {}
+        kept, rows_of = _CONTEXT, self._rows.append
+        for place, event in enumerate(events):
+            name, kind = event.host, event.kind
+            host = hosts.get(name)
+            if host is None:
+                host = keys.host_key(event)
+                if name:
+                    hosts[name] = host
+            number = id(kind)
+            shown = (host, number, number == _START and bool(event.command_line or event.argv))
+            if shown not in seen:
+                seen.add(shown)
+                self._note_host(event, (host, keys.visible_kind(event)), account.log_file, result)
+            if kind is EventKind.CONNECTION and (address := keys.own_address(event)) is not None:
+                known = result.addresses.setdefault(host, [])
+                if address not in known and len(known) < ADDRESSES_KEPT:
+                    known.append(address)
+            if place in found:
+                self.observer.found(event, found[place])
+                rows_of(row_of(host, event, found[place]))
+            elif number in kept:
+                rows_of(row_of(host, event, ()))
 
     def _take_wire(self, events: list[Event], log_file: str, result: ItemResult, *, noted: bool) -> None:
         """Network events: all are counted for what is usual, those that may carry a file become rows of their two endpoints."""
@@ -240,6 +261,10 @@ class WireCases:
         self.view = WireView(Roles(internal), self.usual)
         self._analytics: list[analytic.WireAnalytic] = [entry.load() for entry in analytic.WIRE_REGISTER]
 
+    def nothing(self, glimpses: Sequence[Glimpse]) -> bool:
+        """Whether these records, all of one group, amount to nothing, whatever else they say."""
+        return self.view.sides is not None and nothing_alone(glimpses, self.view.sides)
+
     def cases(self, files: Iterable[Carried]) -> Iterator[Case]:
         """The cases of carried files; uploads out of the network are none."""
         for carried in files:
@@ -269,8 +294,11 @@ def _folded(
     """Fold the rows of each host, and of each pair of addresses, in time order."""
     for host, batches in rows.merge(list(runs), work_dir):
         if host.startswith(wire_keys.PREFIX):
+            held = list(islice(batches, 2))
+            if len(held) == 1 and wire.nothing(held[0]):
+                continue
             flows = WireFold(host, wire.view)
-            for batch in batches:
+            for batch in chain(held, batches):
                 events = [(glimpse.read(), glimpse.findings) for glimpse in batch]
                 yield from wire.cases(flows.step(events, watermark=batch[-1].time))
             yield from wire.cases(flows.finish())
