@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 EVERY = 1.0
 """Seconds between two looks."""
 STATUS = "status.json"
+SILENCE = "silence.json"
+REMEMBERED_EVERY = 60.0
 LOGS_SHOWN = 1_000
 _COUNTED = {
     "bytes": "bytes that came in",
@@ -81,6 +84,7 @@ class Health:
         self._silence = SilenceWatch()
         self._heard: dict[str, int] = {}
         self._silent: set[str] = set()
+        self._remembered = time.monotonic()
         self.status: Status | None = None
         self.metrics = _metrics()
         self._server = HealthServer(self.metrics, self._well, _port(address)) if address else None
@@ -92,12 +96,16 @@ class Health:
         return self._server.port if self._server is not None else None
 
     def start(self) -> None:
-        """Answer questions from now on."""
+        """Answer questions from now on; how often each log used to speak is remembered from last time."""
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            self._silence.from_state(msgspec.json.decode((self._running.folder / SILENCE).read_bytes()), time.time())
+        self._heard = {name: log.lines for name, log in self._running.watch.order.logs.items()}
         if self._server is not None:
             self._server.start()
 
     def stop(self) -> None:
         """Stop answering."""
+        self._remember()
         if self._server is not None:
             self._server.stop()
 
@@ -118,6 +126,15 @@ class Health:
                 self._running.report("warning", "status", {"problem": error.strerror or str(error)})
             self._status_failed = True
 
+    def _remember(self) -> None:
+        """Keep how often each log speaks."""
+        self._remembered = time.monotonic()
+        place = self._running.folder / SILENCE
+        partial = place.with_suffix(".part")
+        with contextlib.suppress(OSError):  # another time
+            partial.write_bytes(msgspec.json.encode(self._silence.to_state(time.time())))
+            partial.replace(place)
+
     def _listen(self, now: float) -> None:
         for name, log in self._running.watch.order.logs.items():
             if log.recognised_as is not None and log.lines > self._heard.get(name, 0):
@@ -127,6 +144,8 @@ class Health:
         for silence in self._silence.check(now):
             self._tell(silence)
         self._silent = {name for _, name in self._silence.silent()}
+        if time.monotonic() - self._remembered > REMEMBERED_EVERY:
+            self._remember()
 
     def _tell(self, silence: Any) -> None:
         if silence is not None:

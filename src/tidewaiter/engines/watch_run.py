@@ -162,7 +162,10 @@ class Running:
         self.state = State(LiveFolds(facts, internal), LiveCases(Judge(facts.memory), facts.addresses))
         self.outlets = list(outlets)
         self.couriers = Couriers(
-            Courier(outlet, outbox, report=lambda event, fields: report("info", event, fields)) for outlet in outlets
+            Courier(
+                outlet, outbox, report=lambda event, fields: report("info" if event == "sink_up" else "warning", event, fields)
+            )
+            for outlet in outlets
         )
         self._work = inputs.work_folder()
         self.readers = Readers(Path(self._work.name), options.readers, facts.memory.half_life)
