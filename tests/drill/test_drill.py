@@ -69,8 +69,17 @@ def test_every_method_brings_its_marker_in_and_leaves_nothing(way: str) -> None:
     assert machine.settled(before) == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda number: str(number.name))
-@pytest.mark.parametrize("moment", ["while servers start", "while methods run", "while it waits"])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGTERM, "while servers start"),
+        (signal.SIGTERM, "while methods run"),
+        (signal.SIGTERM, "while it waits"),
+        (signal.SIGINT, "while methods run"),
+        (signal.SIGHUP, "while methods run"),
+    ],
+    ids=lambda value: value.name if isinstance(value, signal.Signals) else value,
+)
 def test_a_drill_that_is_told_to_end_leaves_nothing(number: signal.Signals, moment: str) -> None:
     before = machine.state()
     process = subprocess.Popen([*PROGRAM, *BRIEF[:3], "--wait", "60", "--pause", "1", *FEW], stderr=subprocess.PIPE, text=True)
@@ -81,7 +90,7 @@ def test_a_drill_that_is_told_to_end_leaves_nothing(number: signal.Signals, mome
             time.sleep(0.01)
         time.sleep(0.2)
     else:
-        sign = "curl:" if moment == "while methods run" else "Waiting"
+        sign = "bash-dev-tcp:" if moment == "while methods run" else "Waiting"
         while not process.stderr.readline().startswith(sign):
             assert process.poll() is None
     process.send_signal(number)

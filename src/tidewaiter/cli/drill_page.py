@@ -123,4 +123,6 @@ def _summary(reports: list[MethodReport]) -> list[str]:
     text = f"{counted(len(run), 'method')} run, {len(recorded)} with a record, {joined} of them with host and network joined"
     if delays:
         text += f"; delay {delays[len(delays) // 2]:.1f} s (median), {delays[-1]:.1f} s at most"
+    if run and not recorded:
+        text += ". Do the logs grow, and does the watch run? `tidewaiter watch --status` says"
     return ["", text]

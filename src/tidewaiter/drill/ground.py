@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tidewaiter.drill.ledger import BRIDGE, PORTS, Ledger
 from tidewaiter.drill.namespaces import Namespace
-from tidewaiter.errors import DrillError
+from tidewaiter.errors import DrillError, UsageError
 
 NET_ADMIN, SYS_ADMIN = 12, 21
 """Numbers of Linux capabilities."""
@@ -48,16 +48,16 @@ def may(capability: int) -> bool:
 
 
 def kind(*, namespaces: bool) -> str:
-    """Which ground a drill would be held on here: `namespaces`, `own addresses` or `127.0.0.1`. Raises DrillError."""
+    """Which ground a drill would be held on here: `namespaces`, `own addresses` or `127.0.0.1`. Raises UsageError."""
     able = may(NET_ADMIN) and shutil.which("ip", path=_PATH) is not None
     if namespaces and not (able and may(SYS_ADMIN)):
-        raise DrillError("network namespaces need root (with CAP_NET_ADMIN and CAP_SYS_ADMIN) and iproute2")
+        raise UsageError("network namespaces need root (with CAP_NET_ADMIN and CAP_SYS_ADMIN) and iproute2")
     return "namespaces" if namespaces else "own addresses" if able else "127.0.0.1"
 
 
 @contextlib.contextmanager
 def prepared(ledger: Ledger, *, namespaces: bool) -> Iterator[Ground]:
-    """Make the ground. The ledger takes addresses and the bridge away. Raises DrillError."""
+    """Make the ground. The ledger takes addresses and interfaces away. Raises DrillError, UsageError."""
     which = kind(namespaces=namespaces)
     if which == "127.0.0.1":
         yield Ground(server="127.0.0.1", client="127.0.0.1", interface="lo")

@@ -54,7 +54,7 @@ def hold(drill: Drill, planned: plan.Plan, options: Options, say: Say) -> list[r
             finally:
                 ignore()
         finally:
-            ledger.__exit__()  # not a with block: even a signal in the lines above must not skip it
+            ledger.close()  # not a with block: even a signal in the lines above must not skip it
 
 
 @contextlib.contextmanager

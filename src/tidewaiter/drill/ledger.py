@@ -20,7 +20,7 @@ from pathlib import Path
 import msgspec
 
 from tidewaiter.drill import processes
-from tidewaiter.errors import DrillError
+from tidewaiter.errors import DrillError, UsageError
 
 PREFIX = "tidewaiter-drill-"
 FILE = "ledger.json"
@@ -29,6 +29,7 @@ PORTS = ("twdrillc", "twdrills")
 """The bridge and the ends of its two cables: the only interfaces that a drill makes outside of its own namespaces."""
 NETWORK = ipaddress.ip_network("10.99.0.0/16")
 """Where a drill takes addresses from."""
+_PLAIN = re.compile(r"[A-Za-z0-9_./+-]+")
 _TOKEN = re.compile(r"[0-9a-f]{12}")
 
 
@@ -47,8 +48,11 @@ class Ledger:
     """The ledger of one drill and its folder. A context manager: leaving it takes everything away."""
 
     def __init__(self) -> None:
+        """Raises UsageError where the folder for temporary files has a name that is no plain word in a shell."""
         token = secrets.token_hex(6)
         self.folder = Path(tempfile.gettempdir()) / f"{PREFIX}{token}"
+        if not _PLAIN.fullmatch(str(self.folder)):
+            raise UsageError(f"{tempfile.gettempdir()} is no plain path for commands: set TMPDIR to another folder")
         process = os.getpid()
         self.entries = Entries(token=token, process=process, started=processes.started(process) or "", boot=processes.boot())
         try:
@@ -70,6 +74,10 @@ class Ledger:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take away everything that the ledger names. Raises DrillError where something stays."""
         undo(self.folder, self.entries)
 
     def will_add_address(self, address: str) -> None:

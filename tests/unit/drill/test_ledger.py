@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from tidewaiter.drill import ledger, processes
-from tidewaiter.errors import DrillError
+from tidewaiter.errors import DrillError, UsageError
 
 TOKEN = "0123456789ab"
 
@@ -62,6 +62,18 @@ def test_leaving_a_drill_takes_its_folder_and_processes_away(folder: Path) -> No
     assert found == [ours.pid]
     assert kept_on
     assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", "$(reboot)", "a;b", "a%h"])
+def test_a_folder_whose_name_a_shell_would_take_apart_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+
+    with pytest.raises(UsageError, match="is no plain path for commands: set TMPDIR"):
+        ledger.Ledger()
+    assert list((tmp_path / name).iterdir()) == []
 
 
 def test_a_dead_drill_is_cleaned_up_after(folder: Path) -> None:

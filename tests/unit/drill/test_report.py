@@ -109,6 +109,13 @@ def test_the_page_says_it_all_and_is_safe_to_look_at(reports: list[MethodReport]
     assert "\x1b" not in page
 
 
+def test_where_nothing_at_all_was_seen_the_page_asks_for_the_watch() -> None:
+    stream = io.StringIO()
+    write_page([told(METHOD, DONE, None)], stream, "table")
+
+    assert "does the watch run?" in " ".join(stream.getvalue().split())
+
+
 def test_lines_of_json_hold_every_method(reports: list[MethodReport]) -> None:
     stream = io.StringIO()
     write_page(reports, stream, "jsonl")
