@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import msgspec
 
 from tidewaiter.catalog import roles
-from tidewaiter.correlation import words
+from tidewaiter.correlation import wire_sizes, words
 from tidewaiter.reading import paths
 from tidewaiter.schema import event as schema
 from tidewaiter.schema.event import Event, EventKind
@@ -22,13 +22,15 @@ class Glimpse(msgspec.Struct, array_like=True, gc=False):
 
     time: int
     kind: EventKind
-    key: str | None  # of the acting process, as Event.process_key
-    pid: int | None
+    key: str | None  # of the acting process, as Event.process_key; of a flow that only stands out: who opened it
+    pid: int | None  # of such a flow: how one-sided it is
     parent_key: str | None  # of a start
     parent_pid: int | None
-    path: str | None  # of a start: the program's path as spelled; else the comparison key of the file, of a rename's old name
+    path: str | None  # of a start: the program's path as spelled; else the comparison key of the file, of a rename's old name;
+    # of a flow that can only amount to something by standing out: its service
     sha256: str | None  # of a start
-    sign: bool  # of a connection: it came from outside; of a start: an interpreter that was given no script
+    sign: bool  # of a connection: it came from outside; of a start: an interpreter that was given no script;
+    # of a flow: it may amount to something by itself
     packed: bytes  # the event
     findings: tuple[Finding, ...] = ()
 
@@ -54,8 +56,14 @@ def glimpse_of(event: Event, findings: Sequence[Finding]) -> Glimpse:
         path = paths.path_key(event.file_old_path) or None
     elif kind is EventKind.CONNECTION:
         sign = event.initiated is False
+    key, pid = event.process_key, event.pid
+    if kind is EventKind.FLOW:
+        prospect = wire_sizes.prospect(event)
+        sign = prospect is wire_sizes.Prospect.SOMETHING
+        if prospect is wire_sizes.Prospect.UNUSUAL:
+            key, pid, path = event.src_ip, wire_sizes.side_of(event), wire_sizes.service_of(event)
     return Glimpse(
-        event.time, kind, event.process_key, event.pid, parent_key, parent_pid, path, sha256, sign, schema.encode(event),
+        event.time, kind, key, pid, parent_key, parent_pid, path, sha256, sign, schema.encode(event),
         tuple(findings),
     )  # fmt: skip
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from enum import Enum
+from typing import TYPE_CHECKING
+
 from tidewaiter.baseline.flows import ENOUGH, Sides, host_name
 from tidewaiter.catalog import ports, wire
 from tidewaiter.correlation.wire_flow import Flow, flow_summary, new_carried, protocol_of
 from tidewaiter.correlation.wire_keys import ENCRYPTED_FLOW, ICMP_BULK
 from tidewaiter.schema.carried import Carried
-from tidewaiter.schema.event import Event
+from tidewaiter.schema.event import Event, EventKind
+
+if TYPE_CHECKING:
+    from tidewaiter.correlation.glimpse import Glimpse
 
 RATIO = 4
 """One side of a flow without a known protocol sends so many times what the other does."""
@@ -24,52 +31,84 @@ _TALK = frozenset(
 )
 
 
-def of_flow(flow: Flow, sides: Sides, *, hosting: str | None) -> Carried | None:
-    """The weak finding that a flow without visible content amounts to, or None."""
-    event = max(flow.flows, key=lambda one: (one.bytes_in or 0) + (one.bytes_out or 0))
+class Prospect(Enum):
+    """What a flow record can amount to where no other record of the network tells of the same two endpoints."""
+
+    NOTHING = "nothing"
+    UNUSUAL = "where it is out of the usual of its host and service"
+    SOMETHING = "something"
+
+
+def prospect(event: Event) -> Prospect:
+    """By the sizes and the protocol alone."""
     got, sent = event.bytes_in or 0, event.bytes_out or 0
     if event.transport == "icmp":
-        return _of(event, flow, "icmp-tunnel", got > sent) if got + sent >= ICMP_BULK and min(got, sent) > 0 else None
-    protocol = protocol_of(event.protocol, event.dst_port)
-    if protocol in ("failed", "unknown"):
-        protocol = ports.load().by_port.get(event.dst_port or 0)
-    push = sent > got
+        return Prospect.SOMETHING if got + sent >= ICMP_BULK and min(got, sent) > 0 else Prospect.NOTHING
+    protocol = _protocol(event)
     large, small = max(got, sent), min(got, sent)
     least = wire.load().least(protocol)
     if least is not None:
         enough = large >= least and (protocol not in ("ssh", "smb", "nfs") or large >= RATIO * small)
-        return _of(event, flow, protocol, push) if enough and small > 0 else None
+        return Prospect.SOMETHING if enough and small > 0 else Prospect.NOTHING
     if protocol in _ENCRYPTED:
-        return _encrypted(event, flow, sides, hosting)
+        return Prospect.UNUSUAL if got >= ENCRYPTED_FLOW and got >= ENCRYPTED_RATIO * sent else Prospect.NOTHING
     bare = protocol is None and event.transport in ("tcp", "udp") and event.dst_port != 53
     one_way = large >= FEWEST and large >= RATIO * small and small > 0
-    return _of(event, flow, event.transport, push) if bare and one_way and _stands_out(event, sides) else None
+    return Prospect.UNUSUAL if bare and one_way else Prospect.NOTHING
 
 
-def _encrypted(event: Event, flow: Flow, sides: Sides, hosting: str | None) -> Carried | None:
+def _protocol(event: Event) -> str | None:
+    protocol = protocol_of(event.protocol, event.dst_port)
+    return ports.load().by_port.get(event.dst_port or 0) if protocol in ("failed", "unknown") else protocol
+
+
+def of_flow(flow: Flow, sides: Sides, *, hosting: str | None) -> Carried | None:
+    """The weak finding that a flow without visible content amounts to, or None."""
+    known = flow.flows
+    event = known[0] if len(known) == 1 else max(known, key=lambda one: (one.bytes_in or 0) + (one.bytes_out or 0))
+    prospects = prospect(event)
+    if prospects is Prospect.NOTHING:
+        return None
     got, sent = event.bytes_in or 0, event.bytes_out or 0
-    if got < ENCRYPTED_FLOW or got < ENCRYPTED_RATIO * sent:
-        return None
-    if hosting is None and not _stands_out(event, sides):
-        return None
-    return _of(event, flow, "tls", push=False)
+    if event.transport == "icmp":
+        return _of(event, flow, "icmp-tunnel", got > sent)
+    protocol = _protocol(event)
+    if prospects is Prospect.UNUSUAL:
+        encrypted = protocol in _ENCRYPTED
+        if not (encrypted and hosting is not None) and not _stands_out(event.src_ip, service_of(event), side_of(event), sides):
+            return None
+        protocol = "tls" if encrypted else event.transport
+        return _of(event, flow, protocol, push=not encrypted and sent > got)
+    return _of(event, flow, protocol, push=sent > got)
 
 
-def deviation(event: Event, sides: Sides) -> tuple[float, int] | None:
-    """Robust z-score of a flow's one-sidedness among the flows of its host and service, and how many those are."""
-    usual = sides.usual(event.src_ip, event.protocol or f"{event.transport}/{event.dst_port}")
-    if usual is None:
-        return None
-    side = (event.bytes_in or 0).bit_length() - (event.bytes_out or 0).bit_length()
-    return (side - usual.median) / max(SCALE * usual.deviation, 0.75), usual.flows
+def service_of(event: Event) -> str:
+    """The service of a flow as the baseline names it."""
+    return event.protocol or f"{event.transport}/{event.dst_port}"
 
 
-def _stands_out(event: Event, sides: Sides) -> bool:
-    """Whether a flow is out of the usual; where there are too few flows to know the usual, all that are one-sided are."""
-    known = deviation(event, sides)
-    if known is not None:
-        return abs(known[0]) >= OUTLIER
-    return sides.flows(event.src_ip, event.protocol or f"{event.transport}/{event.dst_port}") < ENOUGH
+def side_of(event: Event) -> int:
+    """How one-sided a flow is, in powers of two."""
+    return (event.bytes_in or 0).bit_length() - (event.bytes_out or 0).bit_length()
+
+
+def _stands_out(host: str | None, service: str, side: int, sides: Sides) -> bool:
+    """Whether a flow is out of the usual by a robust z-score of its one-sidedness; where there are too few flows to know the
+    usual, all that are one-sided are."""
+    usual = sides.usual(host, service)
+    if usual is not None:
+        return abs((side - usual.median) / max(SCALE * usual.deviation, 0.75)) >= OUTLIER
+    return sides.flows(host, service) < ENOUGH
+
+
+def nothing_alone(glimpses: Sequence[Glimpse], sides: Sides) -> bool:
+    """Whether these records, all that the network shows of two endpoints, are flows that amount to nothing."""
+    for glimpse in glimpses:
+        if glimpse.kind is not EventKind.FLOW or glimpse.sign:
+            return False
+        if glimpse.path is not None and _stands_out(glimpse.key, glimpse.path, glimpse.pid or 0, sides):
+            return False
+    return True
 
 
 def _of(event: Event, flow: Flow, protocol: str | None, push: bool) -> Carried:
