@@ -48,18 +48,24 @@ def worked_out(name: str, kind: type[T], sources: tuple[str, ...], make: Callabl
 @functools.cache
 def shipped(*places: str) -> str:
     """A digest of the shipped files in these folders, or of these files, and of what they run on. Paths are of the package."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{sys.version_info[:2]} {sys.platform} {_machine()}".encode())
-    root = resources.files("tidewaiter")
+    digest = hashlib.blake2b(f"{sys.version_info[:2]} {sys.platform} {_machine()}".encode(), digest_size=16)
     for place in places:
-        item = root / place
-        files = sorted(item.iterdir(), key=lambda entry: entry.name) if item.is_dir() else [item]
-        for file in files:
-            if file.name.endswith((".toml", ".py")):
-                content = file.read_bytes()
-                digest.update(f"\0{place}/{file.name} {len(content)}\0".encode())
-                digest.update(content)
+        digest.update(_digest(place))
     return digest.hexdigest()
+
+
+@functools.cache
+def _digest(place: str) -> bytes:
+    """A digest of one file or folder, without folders in it."""
+    digest = hashlib.blake2b(place.encode(), digest_size=32)
+    item = resources.files("tidewaiter").joinpath(place)
+    files = sorted(item.iterdir(), key=lambda entry: entry.name) if item.is_dir() else [item]
+    for file in files:
+        if file.name.endswith((".toml", ".py")):
+            content = file.read_bytes()
+            digest.update(f"\0{file.name} {len(content)}\0".encode())
+            digest.update(content)
+    return digest.digest()
 
 
 def _machine() -> str:

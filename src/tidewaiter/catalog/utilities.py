@@ -162,7 +162,7 @@ class Catalog:
                 self.by_name.setdefault(name, []).append(utility)
             for name in utility.original_names:
                 self.by_original.setdefault(name.removesuffix(".exe"), []).append(utility)
-        self._tables = {utility.name: option_table(utility, utility.name) for utility in utilities}
+        self._tables: dict[str, dict[str, Option]] = {}
         self.distinctive = tuple(utility for utility in utilities if utility.distinctive)
 
     def named(self, program: str, platform: str) -> Utility | None:
@@ -190,7 +190,10 @@ class Catalog:
 
     def options(self, utility: Utility) -> dict[str, Option]:
         """The option table of a utility."""
-        return self._tables[utility.name]
+        table = self._tables.get(utility.name)
+        if table is None:
+            table = self._tables[utility.name] = option_table(utility, utility.name)
+        return table
 
 
 def parse_utility(text: str, file: str) -> Utility:

@@ -258,7 +258,7 @@ class Follower:
         """Run a script that the program takes: (whether there was one, what it leaves on standard output)."""
         words = [word for selector in code.text for word in view.words(selector)]
         separator = "\n" if code.language in languages.SESSIONS or code.language == "parameters" else " "
-        text = languages.script_text(code.language, view.invocation, separator.join(word.text for word in words))
+        text = languages.script_text(code.language, view.invocation, separator.join(word.text for word in words), self.budget)
         for word in words:
             for fetch in contents.get(id(word), ()):
                 fetch.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import re
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,33 +18,62 @@ if TYPE_CHECKING:
 
 SHELLS = frozenset({"bash", "cmd", "powershell", "network"})
 SESSIONS = sessions.LANGUAGES
+_DATA = {"one_liners": ("languages",), "powershell": ("powershell",)}
+"""What a language module asks of the catalog, beside what every reading does."""
 
 
 @functools.cache
 def warm() -> None:
-    """Import the language modules and load their data, so that a reading's time bound is not spent on it."""
-    from tidewaiter.catalog import languages, powershell, roles, utilities, windows_environment
+    """Load all languages and their data: for a process from which others are forked."""
+    ready("windows")
+    ready("linux")
+    for name in _DATA:
+        _load(name)
 
-    importlib.import_module("tidewaiter.reading.one_liners")
-    for name in ("bash", "cmd", "fold", "powershell"):
-        importlib.import_module(f"tidewaiter.reading.{name}")
-    for catalog in (languages, powershell, roles, utilities, windows_environment):
+
+@functools.cache
+def ready(platform: str) -> None:
+    """Load what nearly every text of a platform needs, so that a reading's time bound is not spent on it."""
+    from tidewaiter.catalog import powershell, roles, utilities, windows_environment
+
+    for catalog in (powershell, roles, utilities, windows_environment):
         catalog.load()
+    for name in ("cmd", "fold") if platform == "windows" else ("bash", "fold"):
+        _load(name)
+
+
+_loaded: set[str] = set()
+
+
+def _load(name: str, budget: Budget | None = None) -> None:
+    """Load a language module and its data where that was not done; the time goes to nobody's account."""
+    if name in _loaded:
+        return
+    began = time.process_time()
+    importlib.import_module(f"tidewaiter.reading.{name}")
+    for data in _DATA.get(name, ()):
+        importlib.import_module(f"tidewaiter.catalog.{data}").load()
+    _loaded.add(name)
+    if budget is not None:
+        budget.deadline += time.process_time() - began
 
 
 def parse(text: str, language: str, budget: Budget) -> Script:
     """A shell text as its invocations."""
     if language == "bash":
+        _load("bash", budget)
         from tidewaiter.reading import bash, fold
 
         script = bash.parse(text, budget)
         fold.fold(script, budget)
         return script
     if language == "powershell":
+        _load("powershell", budget)
         from tidewaiter.reading import powershell
 
         return powershell.parse(text, budget)
     if language == "cmd":
+        _load("cmd", budget)
         from tidewaiter.reading import cmd, fold
 
         script = cmd.parse(text, budget)
@@ -76,6 +106,7 @@ def argument_vector(words: Sequence[str]) -> Script:
 
 def one_liner(text: str, language: str, budget: Budget) -> OneLiner:
     """Code of a programming language given on a command line."""
+    _load("one_liners", budget)
     from tidewaiter.reading import one_liners
 
     return one_liners.read(language, text, budget)
@@ -117,17 +148,19 @@ def parameters(text: str) -> str:
     return "\n".join(found)
 
 
-def script_text(language: str, invocation: Invocation, joined: str) -> str:
+def script_text(language: str, invocation: Invocation, joined: str, budget: Budget) -> str:
     """The script that an interpreter would run: the words that its TOML names, else by its own rules (PowerShell, cmd)."""
     if language == "parameters":
         return parameters(joined)
     if joined:
         return joined
     if language == "powershell":
+        _load("powershell", budget)
         from tidewaiter.reading import powershell
 
         return powershell.decode_command(invocation.args) or ""
     if language == "cmd":
+        _load("cmd", budget)
         from tidewaiter.reading import cmd
 
         return cmd.command_text(" ".join(invocation.args)) or ""

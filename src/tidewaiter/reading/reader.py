@@ -48,7 +48,7 @@ def read(
     program's PE OriginalFileName, which finds renamed copies. `language` reads the text as a script of that language instead.
     Never raises.
     """
-    languages.warm()
+    languages.ready(platform)
     budget = Budget(cpu_seconds=cpu_seconds)
     follower = Follower(platform, budget, original_name)
     if len(command) > LONGEST:

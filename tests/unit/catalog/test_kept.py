@@ -109,8 +109,10 @@ def test_a_changed_file_is_worked_out_anew(folder: Path, tmp_path: Path, monkeyp
     for content in ("one", "one", "two"):
         (package / "knowledge" / "a.toml").write_text(content)
         kept.shipped.cache_clear()
+        kept._digest.cache_clear()
         answers.append(kept.worked_out("thing", str, ("knowledge",), lambda: f"{content} of {len(answers)}"))  # noqa: B023 - called at once
     kept.shipped.cache_clear()
+    kept._digest.cache_clear()
 
     assert answers == ["one of 0", "one of 0", "two of 2"]
 
