@@ -24,6 +24,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import generate  # noqa: E402 - beside this file, which is run as a program
+import generate_wire  # noqa: E402 - as above
 from measure import Cost, measure  # noqa: E402
 
 MB = 1_000_000
@@ -121,6 +122,16 @@ class Bench:
         generate.audit(folder / "audit.log", self.size)
         yield self._speed("auditd", folder, "at least 60")
 
+    def network(self) -> Iterator[Row]:
+        for name, write in (
+            ("Suricata EVE", lambda folder: generate_wire.eve(folder / "eve.json", self.size)),
+            ("Zeek, tab-separated", lambda folder: generate_wire.zeek(folder, self.size)),
+            ("Zeek, JSON", lambda folder: generate_wire.zeek(folder, self.size, as_json=True)),
+        ):
+            folder = self.folder(f"network-{name.lower()}")
+            write(folder)
+            yield self._speed(name, folder, "at least 100")
+
     def _speed(self, name: str, folder: Path, bound: str) -> Row:
         size = sum(file.stat().st_size for file in folder.iterdir()) / MB
         cost = self.scan(folder)
@@ -185,7 +196,7 @@ def corpus_folder() -> Path | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure speed and memory.")
-    names = ["evtx", "json", "auditd", "memory", "start", "reading"]
+    names = ["evtx", "json", "auditd", "network", "memory", "start", "reading"]
     parser.add_argument("--quick", action="store_true", help="small inputs")
     parser.add_argument("--only", action="append", choices=names, help="one of the measurements; may be repeated")
     asked = parser.parse_args()

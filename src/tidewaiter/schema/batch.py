@@ -35,16 +35,22 @@ class Quiet(NamedTuple):
 
 
 class Batch(list[Event]):
-    """Events one by one, beside counts: events of a counted kind are all in the counts, also those that are listed."""
+    """Events one by one, beside counts of events of which some may be listed too."""
 
     def __init__(self, events: Iterable[Event] = (), counted: Iterable[Counted] = ()) -> None:
+        """Events that are all in the counts."""
         super().__init__(events)
         self.counted = tuple(counted)
+        self._others: list[Event] = []
+
+    def add_uncounted(self, events: list[Event]) -> None:
+        """List events that are not in the counts."""
+        self += events
+        self._others += events
 
     def uncounted(self) -> list[Event]:
         """The listed events that are not in the counts."""
-        kinds = {one.kind for one in self.counted}
-        return [event for event in self if event.kind not in kinds]
+        return self._others
 
 
 class Needs(Protocol):

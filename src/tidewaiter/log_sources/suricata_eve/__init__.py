@@ -86,7 +86,7 @@ class Source:
             batch += tally(self._events([rows[place] for place in found.needed], block, log_file, account), account)
             batch.counted += (found.counted,) if found.counted is not None else ()
         others.sort()
-        batch += tally(self._events(others, block, log_file, account), account)
+        batch.add_uncounted(tally(self._events(others, block, log_file, account), account))
         return batch
 
     def _events(self, lines: Iterable[tuple[int, bytes]], block: LineBlock, log_file: str, account: Account) -> list[Event]:
