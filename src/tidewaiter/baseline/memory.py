@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from tidewaiter.baseline.counters import FACETS, KEPT, Cell, Counters, Known, known_of, sum_of
@@ -17,6 +17,8 @@ HOSTS_KEPT = 100_000
 _CELL = struct.Struct("<Idii")
 """Number of the host, level, first and last day."""
 _HOST = struct.Struct("<I")
+FEW_HOSTS, HOSTS_SUMMED = 16, 200_000
+"""Hosts of a key beyond which it is added up once for all questions, and how many hosts such sums may hold together."""
 
 
 class Memory(Protocol):
@@ -41,6 +43,15 @@ class Memory(Protocol):
         ...
 
 
+def _place_of(cells: bytes, host: int) -> int:
+    """Where the counter of a host begins among those of a key; -1 where there is none."""
+    name = _HOST.pack(host)
+    place = cells.find(name)
+    while place >= 0 and place % _CELL.size:
+        place = cells.find(name, place + 1)
+    return place
+
+
 class Evidence:
     """What the evidence at hand shows to be usual, for scans without a history. Counters are kept packed, and bounded."""
 
@@ -55,11 +66,15 @@ class Evidence:
         self._evicted: dict[str, int] = {}
         self._hosts: dict[str, int] = {}
         self._names: list[str] = []
+        self._sums: dict[tuple[str, str], Known | None] = {}  # facet and key -> what all hosts show, where they are many
+        self._summed = 0  # hosts in these sums
         if counters is not None:
             self.add(counters)
 
     def add(self, counters: Counters) -> None:
         """Add what a worker counted, with the same half-life."""
+        self._sums.clear()
+        self._summed = 0
         for facet, packed in self._packed.items():
             for (key, host), cell in counters.cells.get(facet, {}).items():
                 number = _number(key)
@@ -83,10 +98,7 @@ class Evidence:
     @staticmethod
     def _joined(known: bytes, host: int, cell: Cell) -> bytes:
         """The counters of a key with one more."""
-        name = _HOST.pack(host)
-        place = known.find(name)
-        while place >= 0 and place % _CELL.size:
-            place = known.find(name, place + 1)
+        place = _place_of(known, host)
         if place >= 0:
             _, level, first, last = _CELL.unpack_from(known, place)
             cell = sum_of(Cell(level, first * DAY, last * DAY), cell)
@@ -119,11 +131,25 @@ class Evidence:
     def known(self, facet: str, key: str, host: str) -> Known | None:
         """What the evidence holds of a key. Raises KeyError for a facet that is not kept."""
         cells = self._packed[facet].get(_number(key), b"")
-        rows = (
+        if len(cells) <= FEW_HOSTS * _CELL.size:
+            return known_of(self._by_host(cells), host)
+        if (facet, key) not in self._sums:
+            self._summed += len(cells) // _CELL.size
+            if self._summed > HOSTS_SUMMED:
+                self._sums.clear()
+                self._summed = len(cells) // _CELL.size
+            self._sums[facet, key] = known_of(self._by_host(cells), "")
+        found = self._sums[facet, key]
+        number = self._hosts.get(host)
+        place = -1 if number is None else _place_of(cells, number)
+        here = next(self._by_host(cells[place : place + _CELL.size]))[1] if place >= 0 else None
+        return None if found is None else found._replace(here=here)
+
+    def _by_host(self, cells: bytes) -> Iterator[tuple[str, Cell]]:
+        return (
             (self._names[number], Cell(level, first * DAY, last * DAY))
             for number, level, first, last in _CELL.iter_unpack(cells)
         )
-        return known_of(rows, host)
 
     def complete(self, facet: str) -> bool:
         """Whether no counter of the facet was given up."""
