@@ -70,7 +70,8 @@ def read_piece(contents: Contents, generation: Generation, most: int) -> Piece |
     if generation.silent_until:
         _stay_silent(generation, piece, reached=len(raw) - tail - piece.used)
     piece.size = size if size is not None else generation.offset + len(piece.rest)
-    if isinstance(contents, Plain):
+    if isinstance(contents, Plain) and (generation.head_size or not generation.modified):
+        # of an empty file the first time counts: it may have been written, copied and truncated since
         generation.modified = contents.status().st_mtime_ns
     return piece
 

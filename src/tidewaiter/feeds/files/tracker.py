@@ -286,7 +286,7 @@ class Tracker:
 
     def _is_overtaken(self, now: Generation, *, anew: bool = False) -> bool:
         """Whether a file of which nothing was read has been written, copied and truncated since."""
-        if now.head_size or self.away or not self._rotation.has_changed(anew=anew):
+        if now.head_size or not self._rotation.has_changed(anew=anew):
             return False
         return self._next_rotated() is not None
 
