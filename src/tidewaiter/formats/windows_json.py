@@ -26,6 +26,8 @@ _ID_KEYS = (b'"EventID":', b'"event_id":', b'"EventCode":', b'"eventID":')
 _ID = re.compile(rb'\s*"?(\d{1,6})"?\s*[,}]')
 _BEHIND = 10  # bytes behind the words that name an event id: enough for it and what ends it
 _VERDICTS_KEPT = 4_096
+_ROUTES_KEPT = 1_024
+_LONG_NAME = 200
 _DECODE_IT = "decode it"
 _OPENS, _CLOSES = b"{}"
 _DECODE = msgspec.json.Decoder().decode
@@ -77,6 +79,7 @@ class JsonRecords:
         self._keys = list(_ID_KEYS)
         self._verdicts: dict[bytes, str | PassOver] = {}  # by what stands behind the first of the keys
         self._skipped: dict[str, int] = {}
+        self._known: dict[tuple[str | None, int, str | None], tuple[Route | None, str]] = {}
 
     def __iter__(self) -> Iterator[Found]:
         """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
@@ -198,20 +201,22 @@ class JsonRecords:
         if parts is None:
             self._account.skip(OTHER_JSON)
             return None
-        provider = parts.provider or self._routes.provider_of_channel(parts.channel)
-        route = self._routes.find(provider, parts.event_id) if provider else None
-        if route is None or provider is None:
+        place = (parts.provider, parts.event_id, None if parts.provider else parts.channel)
+        known = self._known.get(place)
+        if known is None:
+            known = self._route(parts)
+            if len(self._known) < _ROUTES_KEPT and len(place[0] or place[2] or "") < _LONG_NAME:
+                self._known[place] = known
+        route, provider = known
+        if route is None:
             self._account.skip(NO_USE)
             return None
-        return self._timed(route, provider, parts, number, word)
-
-    def _timed(self, route: Route, provider: str, parts: Parts, number: int, word: str) -> tuple[Route, WindowsRecord] | None:
         time = self._clock.time(parts)
         if time is None:
             self._account.damage_at(f"{word} {number}", "no time")
             return None
         return route, WindowsRecord(
-            provider=lower(provider),
+            provider=provider,
             event_id=parts.event_id,
             channel=parts.channel,
             computer=parts.computer,
@@ -222,3 +227,8 @@ class JsonRecords:
             user_id=parts.user_id,
             process_id=parts.process_id,
         )
+
+    def _route(self, parts: Parts) -> tuple[Route | None, str]:
+        """Where records of this provider, or else channel, and event id go; and the provider in lower case."""
+        provider = parts.provider or self._routes.provider_of_channel(parts.channel)
+        return (self._routes.find(provider, parts.event_id), lower(provider)) if provider else (None, "")

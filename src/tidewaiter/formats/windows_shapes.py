@@ -20,6 +20,8 @@ _SAME = 600_000_000
 _HOSTS_KEPT = 10_000
 _WRAPPERS = ("_source", "result", "event", "Event", "fields", "data")
 _ANY_WRAPPER = frozenset(_WRAPPERS)
+_UNUSUAL = (*_WRAPPERS, "System", "EventData", "ProviderName", "@timestamp", "UserId", "ProviderProcessId")
+"""What the most frequent form, that of NXLog, does not have."""
 
 
 _FLAT = "flat fields (EventID, SourceName or Channel)"
@@ -44,6 +46,8 @@ def parts_of(value: Any) -> Parts | None:
     """The event that a decoded JSON value holds, or None where it is none."""
     if not isinstance(value, dict):
         return None
+    if value.keys().isdisjoint(_UNUSUAL) and (usual := _usual(value)) is not None:
+        return usual
     for key in () if _ANY_WRAPPER.isdisjoint(value) else _WRAPPERS:
         if key not in value:
             continue
@@ -53,6 +57,25 @@ def parts_of(value: Any) -> Parts | None:
             if found is not None:
                 return found
     return _bare(value)
+
+
+def _usual(value: dict[str, Any]) -> Parts | None:
+    """The most frequent form, as `_flat` reads it; None where anything about it is not as it usually is."""
+    get = value.get
+    event_id, provider, channel, computer = get("EventID"), get("SourceName"), get("Channel"), get("Hostname")
+    user_id, process_id = get("UserID"), get("ExecutionProcessID")
+    if event_id.__class__ is not int or provider.__class__ is not str or channel.__class__ is not str:
+        return None
+    if not provider or not channel or computer.__class__ is not str or not computer:
+        return None
+    if user_id.__class__ is not str or not user_id:
+        user_id = None
+    if process_id is not None and process_id.__class__ is not int:
+        return None
+    time, zoned = zoned_microseconds(get("EventTime"))
+    if time is None:
+        return None
+    return Parts(_FLAT, provider, event_id, channel, computer, time, zoned, value, user_id, process_id)
 
 
 def _bare(value: dict[str, Any]) -> Parts | None:
@@ -278,6 +301,8 @@ class Clock:
         if stated is None or parts.true_time:
             return stated if stated is not None else own
         shift = self._shift.get(host, 0)
+        if own is not None and -_NEAR <= own - stated <= _NEAR and not shift and self._once.get(host) == 0:
+            return own  # the host has no shift, and shows it again
         if own is None:
             if shift:
                 self._shifted[shift] = self._shifted.get(shift, 0) + 1

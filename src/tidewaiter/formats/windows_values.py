@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-_ABSENT = frozenset({"", "-", "N/A", "Unknown", "<unknown process>"})
-_LONGEST_ABSENT = max(map(len, _ABSENT))
+ABSENT = frozenset({"", "-", "N/A", "Unknown", "<unknown process>"})
+LONGEST_ABSENT = max(map(len, ABSENT))
 _ESCAPED_OCTET = re.compile(r"%%([0-9A-Fa-f]{2})")
 _HASH = re.compile(r"(?i)\b(SHA1|SHA256|MD5)=([0-9A-F]{32,64})\b")
 _HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64}
@@ -19,7 +19,7 @@ def text(data: Mapping[str, Any], name: str) -> str | None:
     """This value as text; None where it is absent or stands for that, as "-" does."""
     value = data.get(name)
     if value.__class__ is str:
-        return None if len(value) <= _LONGEST_ABSENT and value in _ABSENT else value
+        return None if len(value) <= LONGEST_ABSENT and value in ABSENT else value
     if value is None or isinstance(value, (dict, list)):
         return None
     return str(value)
@@ -73,6 +73,14 @@ def hashes(value: str | None) -> dict[str, Any]:
 def key(value: str | None) -> str | None:
     """A GUID without braces in lower case, so that all containers spell it alike."""
     return value.strip("{}").lower() if value else None
+
+
+def guid(data: Mapping[str, Any], name: str) -> str | None:
+    """This value as a GUID, spelled as `key` does."""
+    value = data.get(name)
+    if value.__class__ is str and len(value) == 38 and value[0] == "{" and value[-1] == "}":
+        return str(value[1:-1].lower()) if value[1] not in "{}" and value[-2] not in "{}" else key(value)
+    return key(text(data, name))
 
 
 def account(data: Mapping[str, Any], role: str) -> str | None:

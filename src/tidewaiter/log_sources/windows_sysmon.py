@@ -59,7 +59,11 @@ class Source:
 
 
 def _text(data: Mapping[str, Any], name: str) -> str | None:
-    found = values.text(data, name)
+    found = data.get(name)
+    if found.__class__ is not str:
+        found = values.text(data, name)
+    elif len(found) <= values.LONGEST_ABSENT and found in values.ABSENT:
+        return None
     return found.replace("%%", "%") if found and "%%" in found else found
 
 
@@ -79,7 +83,7 @@ def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
         record=record.record,
         host=record.computer,
         user=values.text(data, "User"),
-        process_key=values.key(values.text(data, "ProcessGuid")),
+        process_key=values.guid(data, "ProcessGuid"),
         pid=values.number(data, "ProcessId"),
         process_path=_text(data, "Image"),
         **fields,
@@ -96,14 +100,14 @@ def _process_start(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
         record=record.record,
         host=record.computer,
         user=values.text(data, "User"),
-        process_key=values.key(values.text(data, "ProcessGuid")),
+        process_key=values.guid(data, "ProcessGuid"),
         pid=values.number(data, "ProcessId"),
         process_path=_text(data, "Image"),
         session=values.text(data, "LogonId"),
         original_name=_text(data, "OriginalFileName"),
         command_line=_text(data, "CommandLine"),
         cwd=_text(data, "CurrentDirectory"),
-        parent_key=values.key(values.text(data, "ParentProcessGuid")),
+        parent_key=values.guid(data, "ParentProcessGuid"),
         parent_pid=values.number(data, "ParentProcessId"),
         parent_path=_text(data, "ParentImage"),
         parent_command_line=_text(data, "ParentCommandLine"),
@@ -124,7 +128,7 @@ def _connection(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
         record=record.record,
         host=record.computer,
         user=values.text(data, "User"),
-        process_key=values.key(values.text(data, "ProcessGuid")),
+        process_key=values.guid(data, "ProcessGuid"),
         pid=values.number(data, "ProcessId"),
         process_path=_text(data, "Image"),
         src_ip=values.address(values.text(data, "SourceIp")),
@@ -167,7 +171,7 @@ def _file_create(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
         record=record.record,
         host=record.computer,
         user=values.text(data, "User"),
-        process_key=values.key(values.text(data, "ProcessGuid")),
+        process_key=values.guid(data, "ProcessGuid"),
         pid=values.number(data, "ProcessId"),
         process_path=_text(data, "Image"),
         file_path=_text(data, "TargetFilename"),
