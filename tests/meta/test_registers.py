@@ -12,9 +12,10 @@ import pytest
 
 import tidewaiter.analytics
 import tidewaiter.cli.commands
+import tidewaiter.feeds
 import tidewaiter.log_sources
 import tidewaiter.outputs
-from tidewaiter import log_source, output
+from tidewaiter import feed, log_source, output
 from tidewaiter.cli.main import COMMANDS
 
 
@@ -57,6 +58,21 @@ def test_an_output_keeps_its_contract(entry: output.Entry) -> None:
 
 def test_every_output_is_registered() -> None:
     assert {entry.module for entry in output.REGISTER} == modules_in(tidewaiter.outputs)
+
+
+def test_every_feed_is_registered() -> None:
+    assert {entry.module for entry in feed.REGISTER} == modules_in(tidewaiter.feeds)
+
+
+@pytest.mark.parametrize("entry", feed.REGISTER, ids=lambda entry: entry.name)
+def test_a_feed_keeps_its_contract(entry: feed.Entry) -> None:
+    module = entry.load()
+
+    assert feed.named(entry.name) is entry
+    assert module.Settings.__struct_config__.forbid_unknown_fields
+    assert module.Settings.__struct_config__.frozen
+    for method in ("resume", "poll", "committed", "problems", "lag", "close"):
+        assert getattr(module.Feed, method).__doc__
 
 
 def test_every_command_is_listed() -> None:
