@@ -11,6 +11,7 @@ LONGEST_ABSENT = max(map(len, ABSENT))
 _ESCAPED_OCTET = re.compile(r"%%([0-9A-Fa-f]{2})")
 _HASH = re.compile(r"(?i)\b(SHA1|SHA256|MD5)=([0-9A-F]{32,64})\b")
 _HASH_LENGTHS = {"md5": 32, "sha1": 40, "sha256": 64}
+_LENGTHS_SPELLED = {"MD5": 32, "SHA1": 40, "SHA256": 64, "IMPHASH": 32}
 _LONGEST_NUMBER = 20
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -62,8 +63,26 @@ def truth(data: Mapping[str, Any], name: str) -> bool | None:
 
 def hashes(value: str | None) -> dict[str, Any]:
     """`SHA1=...,MD5=...,SHA256=...` as lower-case values by lower-case name; only those with the right length."""
+    if not value:
+        return {}
     found: dict[str, str] = {}
-    for name, digest in _HASH.findall(value) if value else ():
+    for part in value.split(","):  # as Sysmon writes them; anything else is searched through
+        name, _, digest = part.partition("=")
+        length = _LENGTHS_SPELLED.get(name)
+        if length is None or len(digest) != length or not digest.isascii() or not digest.isalnum():
+            return _hashes_in(value)
+        try:
+            given = int(digest, 16)
+        except ValueError:
+            return _hashes_in(value)
+        if given and name != "IMPHASH":
+            found[name.lower()] = digest.lower()
+    return found
+
+
+def _hashes_in(value: str) -> dict[str, str]:
+    found = {}
+    for name, digest in _HASH.findall(value):
         name = name.lower()
         if len(digest) == _HASH_LENGTHS[name] and digest.strip("0"):
             found[name] = digest.lower()

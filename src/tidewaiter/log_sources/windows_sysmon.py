@@ -26,6 +26,7 @@ _SAME_TIME = 1_000_000
 _HOST_URL = re.compile(r"HostUrl=(\S+)")
 _REFERRER_URL = re.compile(r"ReferrerUrl=(\S+)")
 _ANSWER = re.compile(r"(?:type:\s*\d+\s+)?([^\s;]+)\s*(?:;|$)")
+_SPACED = re.compile(r"\s|type:")
 _ANSWERS_KEPT = 50
 
 
@@ -245,7 +246,7 @@ def _undone_utf16(content: str | None) -> str | None:
 
 def _dns_query(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
     results = values.text(data, "QueryResults")
-    answers = tuple(values.address(found) or "" for found in _ANSWER.findall(results)[:_ANSWERS_KEPT]) if results else ()
+    answers = tuple([values.address(found) or "" for found in _found_in(results)[:_ANSWERS_KEPT]]) if results else ()
     return _event(
         record,
         EventKind.DNS_QUERY,
@@ -253,6 +254,12 @@ def _dns_query(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
         answers=answers or None,
         outcome_code=values.number(data, "QueryStatus"),
     )
+
+
+def _found_in(results: str) -> list[str]:
+    if results.isascii() and not _SPACED.search(results):  # addresses alone; with a name, its type stands before it
+        return [found for found in results.split(";") if found]
+    return _ANSWER.findall(results)
 
 
 def _file_delete(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
