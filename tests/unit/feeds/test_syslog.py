@@ -285,7 +285,14 @@ def test_a_spool_with_half_a_line_at_its_end_goes_on_after_the_last_whole_one(tm
 @pytest.mark.parametrize(
     ("message", "line"),
     [
-        (b"<13>1 - host app - - - text", b"<13>1 2026-11-24T12:00:00.000000Z host app - - - text"),
+        (b"<13>1 - host app - - - text", b"2026-11-24T12:00:00.000000Z host app: text"),
+        (b"<38>1 2026-11-24T10:00:00+01:00 h sshd 7 ID - \xef\xbb\xbfhi", b"2026-11-24T10:00:00+01:00 h sshd[7]: hi"),
+        (
+            b'<38>1 2026-11-24T10:00:00Z - app - - [a b="]"c="\\]"][d] text',
+            b'2026-11-24T10:00:00Z 192.0.2.1 app: [a b="]"c="\\]"][d] text',
+        ),
+        (b'<38>1 2026-11-24T10:00:00Z h app - - [a b="\\]"][d e="f"] text', b"2026-11-24T10:00:00Z h app: text"),
+        (b'<38>1 2026-11-24T10:00:00Z h - - - [a b="c"]', b'2026-11-24T10:00:00Z h [a b="c"]'),
         (b"<13> text", b"2026-11-24T12:00:00.000000Z 192.0.2.1 text"),
         (b"type=SYSCALL msg=audit(1.1:1): x", b"type=SYSCALL msg=audit(1.1:1): x"),
         (b"<134>2026-11-24 12:00:00 fw x", b"2026-11-24 12:00:00 fw x"),

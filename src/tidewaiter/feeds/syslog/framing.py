@@ -1,9 +1,10 @@
 """Messages out of what the network brought, and lines out of messages.
 
 TCP: RFC 6587, octet counting (`LENGTH SP MESSAGE`) and LF (or NUL) at the end, told apart message by message. UDP: RFC 5426,
-one message a datagram. A line is what rsyslog would have written: the priority `<13>` is removed where nobody needs it, a
-message that names no time gets the time of arrival and the sender's address (RFC 3164, 4.3), and line ends inside a message
-become `#012`, so that no sender can make one message look like two.
+one message a datagram. A line is what rsyslog would have written into a file, which every reader of syslog lines knows: the
+priority `<13>` is removed, a message of RFC 5424 becomes `TIME HOST PROGRAM[PID]: MESSAGE` without its structured data, one
+that names no time gets the time of arrival and the sender's address (RFC 3164, 4.3), and line ends inside a message become
+`#012`, so that no sender can make one message look like two.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ from datetime import UTC, datetime
 _COUNT = re.compile(rb"([1-9]\d{0,7}) ")
 _MAYBE_COUNT = re.compile(rb"[1-9]\d{0,7}\Z")
 _PRIORITY = re.compile(rb"<(\d{1,3})>")
-_VERSIONED = re.compile(rb"<\d{1,3}>1 (?:\d{4}-\d\d-\d\dT|- )")
-_NO_TIME = re.compile(rb"<\d{1,3}>1 - ")
+_VERSIONED = re.compile(rb"<\d{1,3}>1 (\S+) (\S+) (\S+) (\S+) \S+(?: (.*)|$)", re.DOTALL)
+"""RFC 5424: time, host, program, pid, and the rest; `-` is none."""
+_DATA = re.compile(rb"(?:-|(?:\[(?:[^\]\\]|\\.)*\])+)(?: (?:\xef\xbb\xbf)?|$)", re.DOTALL)
 _TIMED = re.compile(rb"[A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _ENDS = b"\n\r\0"
 
@@ -25,8 +27,9 @@ def line_of(message: bytes, sender: str, received: int) -> bytes:
     text = message.strip(_ENDS)
     if b"\n" in text or b"\r" in text:
         text = text.replace(b"\r\n", b"#012").replace(b"\n", b"#012").replace(b"\r", b"#015")
-    if _VERSIONED.match(text):
-        return _NO_TIME.sub(lambda found: found[0][:-2] + _stamp(received) + b" ", text, count=1)
+    found = _VERSIONED.fullmatch(text)
+    if found is not None:
+        return _as_rsyslog(found, sender, received)
     found = _PRIORITY.match(text)
     if found is None:
         return text
@@ -34,6 +37,16 @@ def line_of(message: bytes, sender: str, received: int) -> bytes:
     if not bare or bare[:1] == b"{" or _TIMED.match(bare):  # JSON says itself when and where
         return bare
     return _stamp(received) + b" " + sender.encode("ascii", "replace") + b" " + bare
+
+
+def _as_rsyslog(found: re.Match[bytes], sender: str, received: int) -> bytes:
+    """`TIME HOST PROGRAM[PID]: MESSAGE`, the form that every reader of syslog lines knows."""
+    time, host, program, pid, rest = found.groups(b"")
+    data = _DATA.match(rest)
+    message = rest[data.end() :] if data is not None else rest
+    tag = b"" if program == b"-" else program + (b"" if pid == b"-" else b"[" + pid + b"]") + b": "
+    place = sender.encode("ascii", "replace") if host == b"-" else host
+    return (_stamp(received) if time == b"-" else time) + b" " + place + b" " + tag + (message or rest)
 
 
 def _stamp(received: int) -> bytes:
