@@ -41,16 +41,23 @@ def watching(logs: list[Path], store: Path, folder: Path) -> Iterator[None]:
     with (folder / "watch.out").open("wb") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, cwd="/")
     try:
-        wait_until(store, process, 60)
+        try:
+            wait_until(store, process, 60)
+        except RuntimeError as problem:
+            raise RuntimeError(f"{problem}: {_last_words(folder)}") from None
         yield
         if process.poll() is not None:
-            raise RuntimeError(f"the watch ended: {(folder / 'watch.out').read_text(errors='replace')[-2000:]}")
+            raise RuntimeError(f"the watch ended: {_last_words(folder)}")
     finally:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(60)
         process.kill()
         process.wait()
+
+
+def _last_words(folder: Path) -> str:
+    return (folder / "watch.out").read_text(errors="replace")[-2000:]
 
 
 def held(folder: Path, *, namespaces: bool, wait: float, pause: float = 1.0, methods: Sequence[str] = ()) -> list[Row]:

@@ -42,13 +42,21 @@ def can_log_in() -> bool:
     return os.getuid() != 0 or ground.may(ground.SYS_ADMIN) or Path("/run/sshd").is_dir()
 
 
-@pytest.mark.parametrize("way", ["as it comes", "namespaces"])
+WAYS = ("as it comes", "namespaces")
+
+
+def options(way: str) -> list[str]:
+    """The options of a way to hold a drill; skips where this machine does not let us."""
+    if way == "as it comes":
+        return []
+    if not (ground.may(ground.NET_ADMIN) and ground.may(ground.SYS_ADMIN) and shutil.which("ip")):
+        pytest.skip("network namespaces need root with its capabilities")
+    return ["--namespaces"]
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_every_method_brings_its_marker_in_and_leaves_nothing(way: str) -> None:
-    more = []
-    if way == "namespaces":
-        if not (ground.may(ground.NET_ADMIN) and ground.may(ground.SYS_ADMIN) and shutil.which("ip")):
-            pytest.skip("network namespaces need root with its capabilities")
-        more = ["--namespaces"]
+    more = options(way)
     planned = plan.make(knowledge.load())
     if in_integration():
         assert [one.method.id for one in planned.methods if one.missing] == []
@@ -70,19 +78,23 @@ def test_every_method_brings_its_marker_in_and_leaves_nothing(way: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "moment"),
+    ("number", "moment", "way"),
     [
-        (signal.SIGTERM, "while servers start"),
-        (signal.SIGTERM, "while methods run"),
-        (signal.SIGTERM, "while it waits"),
-        (signal.SIGINT, "while methods run"),
-        (signal.SIGHUP, "while methods run"),
+        (signal.SIGTERM, "while servers start", "as it comes"),
+        (signal.SIGTERM, "while methods run", "as it comes"),
+        (signal.SIGTERM, "while methods run", "namespaces"),
+        (signal.SIGTERM, "while it waits", "as it comes"),
+        (signal.SIGINT, "while methods run", "as it comes"),
+        (signal.SIGHUP, "while methods run", "as it comes"),
     ],
     ids=lambda value: value.name if isinstance(value, signal.Signals) else value,
 )
-def test_a_drill_that_is_told_to_end_leaves_nothing(number: signal.Signals, moment: str) -> None:
+def test_a_drill_that_is_told_to_end_leaves_nothing(number: signal.Signals, moment: str, way: str) -> None:
+    more = options(way)
     before = machine.state()
-    process = subprocess.Popen([*PROGRAM, *BRIEF[:3], "--wait", "60", "--pause", "1", *FEW], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*PROGRAM, *BRIEF[:3], "--wait", "60", "--pause", "1", *FEW, *more], stderr=subprocess.PIPE, text=True
+    )
     assert process.stderr is not None
     if moment == "while servers start":
         end = time.monotonic() + 30
@@ -102,9 +114,11 @@ def test_a_drill_that_is_told_to_end_leaves_nothing(number: signal.Signals, mome
     assert machine.settled(before) == before
 
 
-def test_what_a_killed_drill_leaves_is_taken_away_and_nothing_else() -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_killed_drill_leaves_is_taken_away_and_nothing_else(way: str) -> None:
+    more = options(way)
     before = machine.state()
-    process = subprocess.Popen([*PROGRAM, *BRIEF[:3], "--wait", "60", *FEW], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*PROGRAM, *BRIEF[:3], "--wait", "60", *FEW, *more], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while not process.stderr.readline().startswith("Waiting"):
         assert process.poll() is None
