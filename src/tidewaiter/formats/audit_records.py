@@ -29,7 +29,7 @@ from tidewaiter.formats.audit_event import (
     Kind,
 )
 from tidewaiter.formats.audit_numbers import record_types
-from tidewaiter.formats.audit_runs import runs_of
+from tidewaiter.formats.audit_runs import REST, runs_of
 from tidewaiter.formats.syslog import prefix_host
 from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account
@@ -90,10 +90,10 @@ class AuditJoiner:
         for place, run in enumerate(runs):
             key = run.key
             if key in split or key in closed or key in opened or (place >= sure and not run.ended):
-                others.append((run.line, run.records))
+                others.append((run.line, run.told[0]))
                 continue
             closed[key] = None
-            rest = run.told[12]
+            rest = run.told[REST]
             address = rest.find(b" saddr=")
             if address > 0 and rest.startswith(LOCAL_ADDRESSES, address):
                 local += run.count

@@ -12,18 +12,24 @@ from typing import NamedTuple
 from tidewaiter.formats.audit_event import EVENT_BYTES, AuditGroup, AuditHead, named_call, node_name, slow_head, task_of
 from tidewaiter.formats.audit_numbers import syscalls
 
+NODE, STAMP, START, SUCCESS, EXIT, A0, A1, A2, A3, PPID, PID, TASK, REST, ENDED, OTHER_LINE = range(1, 16)
+"""Groups of the expression: START is the architecture and the number of the call, TASK what is behind ` auid=`, REST all
+records behind SYSCALL but for PROCTITLE, which is ENDED. Group 0 is all of it, and empty where a line is OTHER_LINE."""
+
 Key = tuple[bytes, bytes]
 """Node and stamp of an event."""
 
 _RUN = re.compile(
-    rb"^((?:node=\S+ )?)type=SYSCALL msg=audit\((\d{10}\.\d{3}:\d{1,18})\):"
+    rb"^(((?:node=\S+ )?)type=SYSCALL msg=audit\((\d{10}\.\d{3}:\d{1,18})\):"
     rb"( arch=\w+ syscall=\d+)(?: success=(yes|no) exit=(-?\d{1,18}))?"
     rb" a0=([0-9a-f]+) a1=([0-9a-f]+) a2=([0-9a-f]+) a3=([0-9a-f]+) items=\d+"
     rb" ppid=(\d{1,10}) pid=(\d{1,10})( auid=[^\n]*)"
-    rb"((?:\n\1type=(?:EXECVE|CWD|PATH|SOCKADDR|OPENAT2|KERN_MODULE) msg=audit\(\2\):[^\n]*)*)"
-    rb"((?:\n\1type=PROCTITLE msg=audit\(\2\):[^\n]*)?)$",
+    rb"((?:\n\2type=(?:EXECVE|CWD|PATH|SOCKADDR|OPENAT2|KERN_MODULE) msg=audit\(\3\):[^\n]*)*)"
+    rb"((?:\n\2type=PROCTITLE msg=audit\(\3\):[^\n]*)?))$"
+    rb"|^([^\n]*)$",
     re.M,
 )
+_MARK = b"type=SYSCALL msg=audit("
 _STAMP = re.compile(rb"^(?:node=(\S+) )?type=\w+ msg=audit\(([^)\n]*)\)", re.M)
 _RECORD = re.compile(rb"type=(\w+) msg=audit\([^)]*\):([^\n]*)")
 _HEAD_BYTES = 48  # of a record in front of its body, about
@@ -32,34 +38,33 @@ _HEAD_BYTES = 48  # of a record in front of its body, about
 class AuditRun(AuditGroup, gc=False):
     """An event whose records stand together; what they say beside SYSCALL is looked at when `fill` is called."""
 
-    told: tuple[bytes, ...] = ()  # the groups of the expression
-    records: bytes = b""  # all of it
+    told: tuple[bytes, ...] = ()  # the groups of the expression; empty where it has nothing for them
 
     @property
     def ended(self) -> bool:
         """Whether its last record is there: PROCTITLE is the last that the kernel writes."""
-        return bool(self.told[13])
+        return bool(self.told[ENDED])
 
     @property
     def failed(self) -> bool:
         """Whether the call failed."""
-        return self.told[3] == b"no"
+        return self.told[SUCCESS] == b"no"
 
     def call(self) -> str | None:
         """The name (or number) of the system call."""
-        start = self.told[2]
-        return syscalls().get(start) or named_call(self.told[11], start[start.rfind(b"=") + 1 :])
+        start = self.told[START]
+        return syscalls().get(start) or named_call(self.told[TASK], start[start.rfind(b"=") + 1 :])
 
     def head(self) -> AuditHead | None:
         """The SYSCALL record, or None where it is damaged."""
-        _, _, start, success, code, a0, a1, a2, a3, ppid, pid, task_part, _, _ = self.told
+        records, _, _, start, success, code, a0, a1, a2, a3, ppid, pid, task_part, *_ = self.told
         task = task_of(task_part)
         if task is None:
-            return slow_head(self.records[self.records.find(b"):") + 2 :].partition(b"\n")[0])
+            return slow_head(records[records.find(b"):") + 2 :].partition(b"\n")[0])
         return AuditHead(
             syscalls().get(start) or self.call() or "",
-            None if success is None else success == b"yes",
-            None if code is None else int(code),
+            success == b"yes" if success else None,
+            int(code) if code else None,
             (a0, a1, a2, a3),
             int(ppid),
             int(pid),
@@ -77,7 +82,7 @@ class AuditRun(AuditGroup, gc=False):
 
     def fill(self) -> None:
         """Take the other records apart."""
-        for kind, body in _RECORD.findall(self.told[12]):
+        for kind, body in _RECORD.findall(self.told[REST]):
             if kind == b"PATH":
                 if self.size < EVENT_BYTES:
                     self.paths.append(body)
@@ -105,24 +110,27 @@ def runs_of(data: bytes, line: int) -> Runs:
     runs: list[AuditRun] = []
     others: list[tuple[int, bytes]] = []
     split: set[Key] = set()
+    if _MARK not in data:
+        return Runs(runs, [(line, data)], split)
     seen: set[Key] = set()
-    at = 0
-    for match in _RUN.finditer(data):
-        start, end = match.span()
-        if start > at:
-            others.append((line, data[at : start - 1]))
-            line += data.count(b"\n", at, start)
-        told = match.groups()
-        key = (told[0][5:-1], told[1])
+    beside: list[bytes] = []
+    for told in _RUN.findall(data):
+        if not told[0]:
+            beside.append(told[OTHER_LINE])
+            continue
+        if beside:
+            others.append((line, b"\n".join(beside)))
+            line += len(beside)
+            beside = []
+        key = (told[NODE][5:-1], told[STAMP])
         if key in seen:
             split.add(key)
         seen.add(key)
-        count = told[12].count(b"\n") + (2 if told[13] else 1)
-        runs.append(AuditRun(key, line, count=count, told=told, records=match[0]))
+        count = told[REST].count(b"\n") + (2 if told[ENDED] else 1)
+        runs.append(AuditRun(key, line, count=count, told=told))
         line += count
-        at = end + 1
-    if at < len(data):
-        others.append((line, data[at:]))
+    if beside:
+        others.append((line, b"\n".join(beside)))
     for _, text in others:
         split.update((node, stamp) for node, stamp in _STAMP.findall(text))
     return Runs(runs, others, split)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import posixpath
 import re
-import shlex
 import socket
 from binascii import Error as HexError
 from binascii import unhexlify
@@ -79,7 +78,7 @@ def command_line(argv: list[str]) -> str:
     plain = " ".join(argv)
     if _PLAIN.fullmatch(plain) and plain.count(" ") == len(argv) - 1 and "" not in argv:
         return plain
-    return " ".join([word if word and _UNSAFE(word) is None else shlex.quote(word) for word in argv])
+    return " ".join([word if word and _UNSAFE(word) is None else "'" + word.replace("'", "'\"'\"'") + "'" for word in argv])
 
 
 def fields(body: bytes) -> dict[str, str]:

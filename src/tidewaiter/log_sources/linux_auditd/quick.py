@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 
 from tidewaiter.formats.audit_event import node_name, task_of
 from tidewaiter.formats.audit_numbers import syscalls
-from tidewaiter.formats.audit_runs import AuditRun
+from tidewaiter.formats.audit_runs import A0, A1, A2, EXIT, PID, PPID, REST, START, SUCCESS, TASK, AuditRun
 from tidewaiter.formats.audit_values import absolute, arguments, command_line, octal, short_value, socket_address
 from tidewaiter.schema.event import Event, EventKind
 
@@ -48,12 +48,12 @@ _NAME, _INODE, _DEVICE, _FILE_MODE, _KIND = range(5)
 def quick(run: AuditRun, log_file: str, remember: Remember) -> Event | None:
     """The event of a run; None where it is not for this module."""
     told = run.told
-    maker = _makers().get(told[2])
-    if maker is None or len(told[12]) > _SHORT:
+    maker = _makers().get(told[START])
+    if maker is None or len(told[REST]) > _SHORT:
         return None
-    if told[3] != b"yes" and (maker is not _connect or told[3] is None):
+    if told[SUCCESS] != b"yes" and (maker is not _connect or not told[SUCCESS]):
         return None
-    task = task_of(told[11])
+    task = task_of(told[TASK])
     if task is None:
         return None
     stamp = run.key[1]
@@ -72,8 +72,8 @@ def quick(run: AuditRun, log_file: str, remember: Remember) -> Event | None:
         host=node,
         user=task.user,
         session=task.session,
-        pid=int(told[10]),
-        parent_pid=int(told[9]),
+        pid=int(told[PID]),
+        parent_pid=int(told[PPID]),
         process_path=task.exe,
         process_name=task.comm,
         extra=extra,
@@ -89,14 +89,13 @@ Maker = Callable[[Event, tuple[bytes, ...], dict[str, object], Remember], bool]
 
 
 def _execve(event: Event, told: tuple[bytes, ...], extra: dict[str, object], _remember: Remember) -> bool:
-    found = _STARTED.match(told[12])
+    found = _STARTED.match(told[REST])
     if found is None or b"_len=" in found[1] or b"[0]=" in found[1]:
         return False
     argc = int(found[2])
-    argv = _words(found[1], argc)
+    argv, event.command_line = (_known_command if len(found[1]) < _SHORT_COMMAND else _command)(found[1], argc)
     event.cwd = cwd = short_value(found[3])
-    event.argv = tuple(argv)
-    event.command_line = command_line(argv)
+    event.argv = argv
     if argc != len(argv):
         extra["argc"] = argc
     program = short_value(found[4])
@@ -107,6 +106,16 @@ def _execve(event: Event, told: tuple[bytes, ...], extra: dict[str, object], _re
         elif place != event.process_path:
             extra["paths"] = [place]
     return True
+
+
+def _command(body: bytes, argc: int) -> tuple[tuple[str, ...], str]:
+    argv = _words(body, argc)
+    return tuple(argv), command_line(argv)
+
+
+_SHORT_COMMAND = 400  # bytes of a record whose command is remembered
+_known_command = lru_cache(maxsize=4_096)(_command)
+"""The same few commands fill a log."""
 
 
 def _words(body: bytes, argc: int) -> list[str]:
@@ -130,7 +139,7 @@ _address = lru_cache(maxsize=8_192)(socket_address)
 
 
 def _connect(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], _remember: Remember) -> bool:
-    found = _SADDR.search(told[12])
+    found = _SADDR.search(told[REST])
     if found is None:
         return False
     address = _address(found[1])
@@ -139,10 +148,10 @@ def _connect(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], _
     event.kind = _CONNECTION
     event.dst_ip, event.dst_port = address
     event.initiated = True
-    if told[3] == b"yes":
+    if told[SUCCESS] == b"yes":
         event.outcome = "completed"
         return True
-    code = told[4]
+    code = told[EXIT]
     event.outcome = {_EINPROGRESS: "started", _ECONNREFUSED: "refused"}.get(code, "failed")
     event.outcome_code = -int(code)
     return True
@@ -169,7 +178,7 @@ def _of_kind(paths: list[Path], kind: bytes) -> list[Path]:
 
 
 def _create(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], remember: Remember) -> bool:
-    known = _paths(told[12])
+    known = _paths(told[REST])
     if known is None or not _plain(told, known[0], 0):
         return False
     paths, cwd = known
@@ -186,7 +195,7 @@ def _create(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], re
 
 
 def _rename(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], remember: Remember) -> bool:
-    known = _paths(told[12])
+    known = _paths(told[REST])
     if known is None or not _plain(told, known[0], 0) or not _plain(told, known[0], 2):
         return False
     paths, cwd = known
@@ -207,12 +216,12 @@ def _rename(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], re
 
 
 def _chmod(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], _remember: Remember) -> bool:
-    known = _paths(told[12])
+    known = _paths(told[REST])
     if known is None or not _plain(told, known[0], 0):
         return False
     paths, cwd = known
     place = _full(paths[0], cwd) if len(paths) == 1 and paths[0][_KIND] == b"NORMAL" else None
-    mode = told[7 if told[2] in _at_calls() else 6]
+    mode = told[A2 if told[START] in _at_calls() else A1]
     if place is None or len(mode) > 15:
         return False
     event.kind, event.file_path, event.file_mode = _MODE, place, octal(int(mode, 16))
@@ -221,7 +230,7 @@ def _chmod(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], _re
 
 def _plain(told: tuple[bytes, ...], paths: list[Path], at: int) -> bool:
     """Whether no name of the call lies in an open directory that is not the working directory."""
-    if told[2] not in _at_calls() or told[5 + at] in _AT_FDCWD:
+    if told[START] not in _at_calls() or told[A0 + at] in _AT_FDCWD:
         return True
     return all(path[_NAME][:2] == b'"/' for path in paths)
 
