@@ -21,10 +21,12 @@ from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.linux_auditd.quick import quick
 from tidewaiter.log_sources.linux_auditd.sessions import of_one_record
+from tidewaiter.log_sources.linux_auditd.sparing import Spared
+from tidewaiter.log_sources.linux_auditd.starts import started
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event, EventKind
-from tidewaiter.schema.tally import count_unseen, tally
+from tidewaiter.schema.tally import tally
 
 _RECORD = re.compile(
     rb"(?:^|\n)(?:node=\S+ +)?type=[A-Z_0-9\[\]]{2,40} msg=audit\(\d"
@@ -58,8 +60,7 @@ class Source:
     def __init__(self) -> None:
         self._log_file = ""
         self._paths: dict[tuple[str | None, bytes], str] = {}  # (node, inode) -> path last seen of it
-        self._needed: frozenset[EventKind] | None = None  # kinds that are needed one by one
-        self._told: set[tuple[str | None, EventKind]] = set()  # of the other kinds, one event a node
+        self._spared = Spared()
 
     def recognise(self, head: bytes) -> str | None:
         """Lines with an audit record's type and stamp, at the start or behind a syslog prefix."""
@@ -76,7 +77,7 @@ class Source:
 
     def spare(self, needs: Needs) -> None:
         """Give one event a node of the kinds that nobody needs one by one; the others are counted."""
-        self._needed = needs.kinds
+        self._spared = Spared(needs.kinds)
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches; counts every line. Raises OSError when the file cannot be read."""
@@ -118,7 +119,7 @@ class Source:
         for reason, count in skipped.items():
             bounded = reason if reason in account.skipped or len(account.skipped) < 200 else "other system calls"
             account.skip(bounded, count)
-        return tally(self._spared(batch, account), account)
+        return tally(self._spared.kept(batch, account), account)
 
     def _result(self, group: AuditGroup) -> Result:
         if isinstance(group, AuditRun):
@@ -126,22 +127,6 @@ class Source:
             if event is not None:
                 return event
         return self._event(group)
-
-    def _spared(self, events: list[Event], account: Account) -> list[Event]:
-        """The events without those of which one is enough, which are counted."""
-        needed, kept = self._needed, []
-        left: dict[EventKind, list[int]] = {}
-        for event in events:
-            if needed is not None and event.kind not in needed:
-                known = (event.host, event.kind)
-                if known in self._told:
-                    left.setdefault(event.kind, []).append(event.time)
-                    continue
-                self._told.add(known)
-            kept.append(event)
-        for kind, times in left.items():
-            count_unseen("linux_auditd", kind, len(times), (min(times), max(times)), account)
-        return kept
 
     def _event(self, group: AuditGroup) -> Result:
         """The event of one group; an empty text where it is damaged."""
@@ -166,7 +151,7 @@ class Source:
             return ""
         if group.single is not None:
             return of_one_record(self._blank(group, EventKind.SHELL_COMMAND), group.single, group.fields())
-        result = _started(self._blank(group, EventKind.PROCESS_START), group)
+        result = started(self._blank(group, EventKind.PROCESS_START), group)
         return "event without its SYSCALL record" if result.command_line is None else result
 
     def _blank(self, group: AuditGroup, kind: EventKind) -> Event:
@@ -206,7 +191,7 @@ class Source:
     # One method for each kind of call
 
     def _exec(self, group: AuditGroup, head: AuditHead) -> Result:
-        return _started(self._new(group, head, EventKind.PROCESS_START), group)
+        return started(self._new(group, head, EventKind.PROCESS_START), group)
 
     def _exit(self, group: AuditGroup, head: AuditHead) -> Result:
         event = self._new(group, head, EventKind.PROCESS_END)
@@ -398,27 +383,3 @@ _HANDLERS: dict[str, Handler] = {
     )
     for name in names
 }
-
-
-def _started(event: Event, group: AuditGroup) -> Event:
-    """The program start with what the EXECVE, CWD and PATH records say. PROCTITLE is not asked: it may be stale."""
-    found = group.argv()
-    extra = event.extra if event.extra is not None else {}
-    event.cwd = group.cwd()
-    if isinstance(found, str):
-        event.command_line = found
-    elif found is not None:
-        argv, argc = found
-        event.argv = tuple(argv)
-        event.command_line = command_line(argv)
-        if argc != len(argv) or not group.whole:
-            extra["argc"] = argc
-    path = group.first_path()
-    program = path.name if path is not None else None
-    if program is not None:
-        place = absolute(program, event.cwd)
-        if event.process_path is None:
-            event.process_path = place
-        elif place != event.process_path:
-            extra["paths"] = [place]  # the script, or a link to the program
-    return event
