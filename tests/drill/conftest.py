@@ -14,6 +14,6 @@ import pytest
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
     """Wait for the tests of drills that other processes run."""
-    with (Path(tempfile.gettempdir()) / f"tidewaiter-drill-tests-{os.getuid()}.lock").open("w") as lock:
+    with (Path(tempfile.gettempdir()) / f"tidewaiter-tests-of-drills-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

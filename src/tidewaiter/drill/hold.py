@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import msgspec
 
@@ -45,41 +45,54 @@ def hold(drill: Drill, planned: plan.Plan, options: Options, say: Say) -> list[r
         from tidewaiter.store.store import open_store
 
         open_store(options.store, create=False).close()  # a wrong place is told before anything is made
-    with _interruptible() as ignore:
+    with _Interrupts() as interrupts:
         ledger = Ledger()
         try:
             try:
+                interrupts.arm()
                 with grounds.prepared(ledger, namespaces=options.namespaces) as ground:
                     return _Held(drill, planned, options, say, ledger, ground).reports()
             finally:
-                ignore()
+                interrupts.ignore()
         finally:
             ledger.close()  # not a with block: even a signal in the lines above must not skip it
 
 
-@contextlib.contextmanager
-def _interruptible() -> Iterator[Callable[[], None]]:
-    """The first of the signals that end a program interrupts; later ones are ignored, so that tidying up is not disturbed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+class _Interrupts:
+    """The first of the signals that end a program interrupts once armed; later ones are ignored, so that all is tidied up."""
 
-    def ignore() -> None:
-        for number in _SIGNALS:
+    def __init__(self) -> None:
+        self._before: dict[signal.Signals, Any] = {}
+        self._armed = self._came = False
+
+    def __enter__(self) -> _Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            known = {number: signal.getsignal(number) for number in _SIGNALS}
+            self._before = {number: handler for number, handler in known.items() if handler is not signal.SIG_IGN}
+            for number in self._before:  # what is ignored already, as by nohup, stays so
+                signal.signal(number, self._interrupt)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def arm(self) -> None:
+        """Interrupt from now on, at once where a signal has come already."""
+        self._armed = True
+        if self._came:
+            raise KeyboardInterrupt
+
+    def ignore(self) -> None:
+        """Let nothing interrupt any more."""
+        for number in self._before:
             signal.signal(number, signal.SIG_IGN)
 
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        ignore()
-        raise KeyboardInterrupt
-
-    try:
-        for number in _SIGNALS:
-            signal.signal(number, interrupt)
-        yield ignore
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        self._came = True
+        self.ignore()
+        if self._armed:
+            raise KeyboardInterrupt
 
 
 class _Held:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog.drill import DRILLED, Method
-from tidewaiter.errors import StoreError
+from tidewaiter.errors import StoreError, UsageError
 from tidewaiter.schema.transfer import Transfer
 
 INTERVAL = 0.2
@@ -143,7 +143,7 @@ class Lookout(threading.Thread):
         while not self._over.is_set():
             try:
                 self._look()
-            except StoreError as error:  # a store that is busy or away for a moment is asked again
+            except (StoreError, UsageError) as error:  # a store that is busy or away for a moment is asked again
                 self.problem = str(error)
                 self._over.wait(INTERVAL)
 
@@ -152,14 +152,14 @@ class Lookout(threading.Thread):
 
         with open_store(self._place, create=False) as store:
             while True:
-                over = self._over.is_set()
+                over, began = self._over.is_set(), time.monotonic()
                 records = list(store.transfers(Filters(since=self._since)))
                 with self._lock:
                     sort(records, self._needles, self._found, time.time())
                 self.problem = ""
                 if over:
                     return
-                self._over.wait(INTERVAL)
+                self._over.wait(max(INTERVAL, time.monotonic() - began))  # a busy store is looked into half of the time
 
 
 def scanned(paths: Sequence[str], needles: Mapping[str, Needle], since: float) -> dict[str, Sighting]:

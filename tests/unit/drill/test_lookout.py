@@ -197,3 +197,19 @@ def test_a_store_that_cannot_be_read_is_told_and_asked_again(tmp_path: Path) -> 
     watch.stop()
 
     assert "not a database" in watch.problem
+
+
+def test_a_store_that_comes_back_is_read_on(tmp_path: Path) -> None:
+    place = tmp_path / "transfers.db"
+    watch = Lookout(str(place), {"curl": NEEDLE}, time.time())
+    watch.start()
+    end = time.monotonic() + 10
+    while not watch.problem and time.monotonic() < end:
+        time.sleep(0.02)
+    before = watch.problem
+    keep(str(place))
+    watch.wait([METHOD], 10.0)
+    watch.stop()
+
+    assert "there is no store" in before
+    assert (watch.problem, list(watch.found())) == ("", ["curl"])
