@@ -50,7 +50,7 @@ def print_plan(plan: Plan, *, namespaces: bool, pause: float) -> None:
         port = f"; on port {server.port}{'' if server.must_have else ' if that is free'}" if server.port else ""
         say(f"    {server.kind}: {server.says}{port}")
     say("  These commands are run in turn, each followed by `sha256sum`, `chmod 700` and the marker, which prints a line:")
-    for one in possible:
+    for one in reversed(possible):  # as they are run
         say(f"    {one.method.id}: {one.shown}")
     for one in plan.methods:
         if one.missing:
