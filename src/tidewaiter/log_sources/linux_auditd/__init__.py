@@ -15,7 +15,7 @@ from tidewaiter.formats.audit_laurel import MARK, laurel_events
 from tidewaiter.formats.audit_numbers import socket_calls
 from tidewaiter.formats.audit_records import AuditJoiner
 from tidewaiter.formats.audit_runs import AuditRun
-from tidewaiter.formats.audit_values import absolute, command_line, octal
+from tidewaiter.formats.audit_values import absolute, octal
 from tidewaiter.formats.audit_whole import whole
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
