@@ -52,7 +52,7 @@ def test_a_broker_that_is_killed_in_between_gets_every_revision_in_order(tmp_pat
     pytest.importorskip("confluent_kafka")
     rows = [delivery(number, identity=f"t{number % 40}", revision=(number - 1) // 40 + 1) for number in range(1, 4_001)]
     outbox = MemoryOutbox(rows[:2_000])
-    outlet = opened(tmp_path, type="kafka", bootstrap_servers=[kafka.address], topic="transfers", timeout=2)
+    outlet = opened(tmp_path, type="kafka", brokers=[kafka.address], topic="transfers", timeout=2)
     courier = Courier(outlet, outbox, longest_wait=1.0)
     courier.start()
     until(outbox, "kafka", 400)

@@ -39,7 +39,7 @@ NEVER = ("MSG_SIZE_TOO_LARGE", "INVALID_MSG_SIZE", "INVALID_MSG", "INVALID_RECOR
 class Settings(sink.Settings, frozen=True, kw_only=True):
     """`type = "kafka"`."""
 
-    bootstrap_servers: tuple[str, ...]  # name:port
+    brokers: tuple[str, ...]  # name:port
     topic: str
     tls: bool = False
     ca_file: str = ""  # PEM of the only authorities to trust; empty: the system's
@@ -151,8 +151,8 @@ class Sink:
 
 def _options(settings: Settings, here: Surroundings, *, with_password: bool) -> dict[str, Any]:
     """What librdkafka is given beside the password. Raises UsageError."""
-    if not settings.bootstrap_servers or not settings.topic:
-        raise UsageError("bootstrap_servers and topic must not be empty")
+    if not settings.brokers or not settings.topic:
+        raise UsageError("brokers and topic must not be empty")
     if not 1 <= settings.timeout <= 600:
         raise UsageError("timeout: must be 1 to 600 seconds")
     for name in settings.options:
@@ -164,7 +164,7 @@ def _options(settings: Settings, here: Surroundings, *, with_password: bool) -> 
         raise UsageError('mechanism: "PLAIN" would send the password readable; set tls = true')
     chosen: dict[str, Any] = {
         **settings.options,
-        "bootstrap.servers": ",".join(settings.bootstrap_servers),
+        "bootstrap.servers": ",".join(settings.brokers),
         "enable.idempotence": True,
         "acks": "all",
         "message.timeout.ms": int(settings.timeout * 1_000),

@@ -23,7 +23,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "jsonl": {"path": "out.jsonl"},
     "webhook": {"url": "https://hooks.example.com/in"},
     "syslog": {"host": "127.0.0.1"},
-    "kafka": {"bootstrap_servers": ["127.0.0.1:1"], "topic": "transfers"},
+    "kafka": {"brokers": ["127.0.0.1:1"], "topic": "transfers"},
     "elasticsearch": {"url": "https://search.example.com:9200"},
 }
 

@@ -28,7 +28,7 @@ def broker() -> Iterator[str]:
 
 
 def opened(folder: Path, broker: str, **more: Any) -> sink.Sink:
-    table = {"type": "kafka", "bootstrap_servers": broker.split(","), "topic": "transfers", "timeout": 10, **more}
+    table = {"type": "kafka", "brokers": broker.split(","), "topic": "transfers", "timeout": 10, **more}
     return sink.opened(table, "sink 1", base=folder, state=folder).sink
 
 
@@ -107,7 +107,7 @@ def test_brokers_that_are_away_are_tried_again(tmp_path: Path) -> None:
         ({"username": "me"}, "go together"),
         ({"ca_file": "x"}, "need tls = true"),
         ({"timeout": 0}, "timeout"),
-        ({"bootstrap_servers": []}, "must not be empty"),
+        ({"brokers": []}, "must not be empty"),
     ],
 )
 def test_settings_that_cannot_be(tmp_path: Path, more: dict[str, Any], said: str) -> None:
