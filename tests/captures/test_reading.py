@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from captures import writer
 from captures.conftest import Read
 from captures.writer import ETHERNET, LOOP, RAW, SLL, SLL2, Packet, elf, http, pcap, pcapng, pe, save, tcp, tftp
 from tidewaiter.formats import capture_suricata, capture_tshark
-from tidewaiter.log_sources import packet_capture
+from tidewaiter.log_sources.packet_capture import again
 from tidewaiter.schema.event import Event, EventKind
 
 BODY = b"columns of numbers\n" * 400
@@ -199,7 +200,7 @@ def test_a_bare_stream_becomes_a_file(
     read: Read, tshark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, client: bytes, server: bytes, content: bytes,
     kind: str, thinned: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(packet_capture, "WORTH_THINNING", 0 if thinned else 1 << 30)
+    monkeypatch.setattr(again, "WORTH_THINNING", 0 if thinned else 1 << 30)
     events, _ = read(save(tmp_path, pcap(tcp(client, server) + http(BODY))))
     (file,) = rebuilt(events)
 
@@ -266,3 +267,53 @@ def test_without_tshark_the_account_says_what_is_missing(read: Read, tmp_path: P
 
     assert rebuilt(events) == []
     assert any(re.search(r"1 flows? .*tshark is not installed", note) for note in account.notes)
+
+
+def ftp_behind_a_gap(*lines: bytes) -> list[Packet]:
+    """A control connection that loses a packet, then goes on with these commands."""
+    talk = writer.Conversation(21)
+    talk.server(b"220 ready\r\n").client(b"USER someone\r\n").server(b"230 welcome\r\n")
+    lost = len(talk.packets)
+    talk.client(b"NOOP\r\n").server(b"200 fine\r\n")
+    del talk.packets[lost : lost + 4]
+    for line in lines:
+        talk.client(line + b"\r\n").server(b"226 done\r\n")
+    return talk.close()
+
+
+def test_ftp_commands_behind_a_lost_packet_are_read(read: Read, tshark: str, tmp_path: Path) -> None:
+    events, _ = read(save(tmp_path, pcap(ftp_behind_a_gap(b"RETR tool.bin", b"stor report.txt"))))
+    found = [event for event in events if event.kind is EventKind.FTP and (event.method or "") in ("RETR", "STOR")]
+
+    assert [(event.method, event.file_path, event.status) for event in found] == [
+        ("RETR", "tool.bin", 226),
+        ("STOR", "report.txt", 226),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("packets", "runs"),
+    [
+        (http(BODY), 0),
+        (ftp_behind_a_gap(b"NOOP", b"PWD"), 0),
+        (ftp_behind_a_gap(b"RETR tool.bin"), 1),
+        ([*ftp_behind_a_gap(b"RETR tool.bin"), *tftp(elf(1_500)), *tcp(b"", elf())], 1),
+    ],
+    ids=["all carried", "no file named", "a file named", "all of it"],
+)
+def test_tshark_is_started_once_and_only_where_it_can_add(
+    read: Read, tshark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packets: list[Packet], runs: int
+) -> None:
+    counted = []
+    reading = capture_tshark.read
+
+    def counting(*given: Any, **named: Any) -> Any:
+        counted.append(given)
+        return reading(*given, **named)
+
+    monkeypatch.setattr(capture_tshark, "read", counting)
+    events, _ = read(save(tmp_path, pcap(sorted(packets, key=lambda packet: packet[0]))))
+
+    assert len(counted) == runs
+    if len(packets) > 30:
+        assert {file.sha256 for file in rebuilt(events)} == {digest(elf(1_500)), digest(elf())}

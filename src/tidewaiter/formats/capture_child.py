@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -43,9 +44,10 @@ def run(
     """
     began = time.monotonic()
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+        launched, take_bounds = _launched(command, file_size)
         process = subprocess.Popen(  # noqa: S603 - no shell, absolute path
-            _launched(command, file_size), cwd=folder, env=_environment(folder), stdin=subprocess.DEVNULL,
-            stdout=out, stderr=err, start_new_session=True, close_fds=True,
+            launched, cwd=folder, env=_environment(folder), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+            start_new_session=True, close_fds=True, preexec_fn=take_bounds,
         )  # fmt: skip
     late = False
     try:
@@ -66,11 +68,24 @@ def run(
         _kill(process)
 
 
-def _launched(command: Sequence[str], file_size: int) -> list[str]:
+def _launched(command: Sequence[str], file_size: int) -> tuple[list[str], Callable[[], None] | None]:
+    """What to start, and what to do between fork and exec: code of ours may run there only where no thread holds a lock."""
     if os.name != "posix":
-        return list(command)
-    bounds = json.dumps({"memory": MEMORY, "file_size": file_size, "parent": os.getpid()})
-    return [sys.executable, "-I", "-S", str(_LAUNCHER), bounds, *command]
+        return list(command), None
+    bounds = {"memory": MEMORY, "file_size": file_size, "parent": os.getpid()}
+    if _one_thread():
+        from tidewaiter.formats import capture_launcher
+
+        return list(command), functools.partial(capture_launcher.bound, bounds)
+    return [sys.executable, "-I", "-S", str(_LAUNCHER), json.dumps(bounds), *command], None
+
+
+def _one_thread() -> bool:
+    """Whether this process surely has one thread, native ones included. Only Linux says so."""
+    try:
+        return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - names are enough
+    except OSError:
+        return False
 
 
 def _environment(folder: Path) -> dict[str, str]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import mmap
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
 
 from tidewaiter.formats import capture
+from tidewaiter.formats.capture import Packet
 
 RAW, SLL, SLL2 = 101, 113, 276
 ETHERNET = 1
@@ -67,25 +68,36 @@ def copy_readable(path: Path, folder: Path, links: frozenset[int], strip: Mappin
     return [target for target, _ in written.values()]
 
 
-def copy_between(path: Path, target: Path, ports: Iterable[tuple[int, int]], most: int) -> int:
-    """Write the packets that can belong to flows between pairs of ports, and fragments; returns the bytes written.
+class Between:
+    """Tells which packets can belong to flows between pairs of ports: more than the flows and fragments, never less."""
 
-    The capture must be of one link type. A packet is taken where its headers hold a pair anywhere: more than the flows, never
-    less. Stops behind `most` bytes. Raises OSError where the file cannot be read or written.
-    """
-    wanted = {struct.pack(">HH", *pair) for first, second in ports for pair in ((first, second), (second, first))}
-    anywhere = re.compile(b"|".join(map(re.escape, sorted(wanted))), re.DOTALL)
-    size = _HEADER.size
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, target.open("wb") as out:
-        for number, packet in enumerate(capture.packets(data)):
-            if not number:
-                out.write(_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, capture.LONGEST_PACKET, packet.link))
+    def __init__(self, ports: Iterable[tuple[int, int]]) -> None:
+        self._wanted = {struct.pack(">HH", *pair) for first, second in ports for pair in ((first, second), (second, first))}
+        self._anywhere = re.compile(b"|".join(map(re.escape, sorted(self._wanted))), re.DOTALL)
+
+    def of(self, data: mmap.mmap) -> Iterator[Packet]:
+        """The packets of a capture that can belong to the flows, in the order of the file."""
+        wanted, anywhere = self._wanted, self._anywhere
+        for packet in capture.packets(data):
             head = data[packet.start : packet.start + min(packet.length, HEADERS)]
             if packet.link == ETHERNET and head[12:15] == _PLAIN and not (head[20] & 0x3F or head[21]):
                 if head[34:38] not in wanted:
                     continue
             elif len(head) > _PORTS_AT_LEAST and head[12:15] != _PLAIN and not anywhere.search(head):
                 continue
+            yield packet
+
+
+def copy_between(path: Path, target: Path, ports: Iterable[tuple[int, int]], most: int) -> int:
+    """Write the packets that can belong to flows between pairs of ports, and fragments; returns the bytes written.
+
+    The capture must be of one link type. Stops behind `most` bytes. Raises OSError where the file cannot be read or written.
+    """
+    size = _HEADER.size
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data, target.open("wb") as out:
+        for number, packet in enumerate(Between(ports).of(data)):
+            if not number:
+                out.write(_HEADER.pack(0xA1B2C3D4, 2, 4, 0, 0, capture.LONGEST_PACKET, packet.link))
             seconds, micro = divmod(max(packet.time, 0), 1_000_000)
             out.write(_RECORD.pack(seconds & 0xFFFFFFFF, micro, packet.length, max(packet.original, packet.length)))
             out.write(data[packet.start : packet.start + packet.length])
@@ -93,6 +105,20 @@ def copy_between(path: Path, target: Path, ports: Iterable[tuple[int, int]], mos
             if size > most:
                 break
     return size
+
+
+def any_between(path: Path, ports: Iterable[tuple[int, int]], word: re.Pattern[bytes], after: int) -> bool:
+    """Whether a packet that can belong to flows between pairs of ports holds a word, not before `after` (microseconds).
+
+    Interfaces of pcapng may count from another time, so there `after` means nothing. Raises OSError as `copy_between` does.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        timed = data[:4] != b"\x0a\x0d\x0d\x0a"
+        return any(
+            word.search(data, packet.start, packet.start + packet.length) is not None
+            for packet in Between(ports).of(data)
+            if not timed or packet.time >= after
+        )
 
 
 def _older_cooked(content: bytes) -> bytes:

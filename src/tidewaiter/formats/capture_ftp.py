@@ -1,24 +1,22 @@
 """FTP commands of a capture by tshark, for control connections that Suricata gives up on after a lost packet.
 
-Sources: tshark(1), "-T fields"; RFC 959 for commands and reply codes.
+Sources: tshark(1), "-T fields" (`capture_tshark.read` runs it); RFC 959 for commands and reply codes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from tidewaiter.formats.capture_child import Ended, run
-from tidewaiter.formats.capture_tshark import OUTPUT_SIZE, SECONDS, Endpoint
+from tidewaiter.formats.capture_tshark import Endpoint, Row, rows
 
 MOST_CONNECTIONS = 10_000
-_FIELDS = (
-    "frame.time_epoch", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.srcport", "tcp.dstport", "ftp.request.command",
-    "ftp.request.arg", "ftp.response.code",
-)  # fmt: skip
 _TRANSFERS = frozenset({"RETR", "STOR", "STOU", "APPE"})
+NAMES_A_FILE = re.compile(b"RETR|STOR|STOU|APPE", re.IGNORECASE)
+"""In every packet of a command that `ftp_commands` gives."""
 
 
 class FtpCommand(NamedTuple):
@@ -32,38 +30,29 @@ class FtpCommand(NamedTuple):
     codes: tuple[str, ...]
 
 
-def list_ftp(tshark: str, capture: Path, folder: Path) -> Generator[None, None, Ended]:
-    """Write commands and reply codes to `folder`/out, for `ftp_commands`. Yields about once a second."""
-    command = [tshark, "-n", "-r", str(capture.resolve()), "-Y", "ftp.request.command || ftp.response.code", "-T", "fields"]
-    for field in _FIELDS:
-        command += ["-e", field]
-    return (yield from run(command, folder, seconds=SECONDS, file_size=OUTPUT_SIZE))
-
-
 def ftp_commands(folder: Path) -> Iterator[FtpCommand]:
     """The commands that name a file, each when the next command of its connection or the end shows that it was answered."""
     waiting: dict[tuple[Endpoint, Endpoint], FtpCommand] = {}
-    with (folder / "out").open("rb") as file:
-        for line in file:
-            values = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
-            if len(values) != len(_FIELDS):
-                continue
-            when, src4, src6, dst4, dst6, src_port, dst_port, command, argument, code = values
-            with suppress(ValueError):
-                source, target = (_first(src4 or src6), int(_first(src_port))), (_first(dst4 or dst6), int(_first(dst_port)))
-                if command:
-                    yield from _ended(waiting, (source, target))
-                    if _first(command).upper() in _TRANSFERS:
-                        if len(waiting) >= MOST_CONNECTIONS:
-                            yield from _ended(waiting, next(iter(waiting)))
-                        time = int(float(_first(when)) * 1_000_000)
-                        known = FtpCommand(time, source, target, _first(command).upper(), argument, ())
-                        waiting[source, target] = known
-                elif code and (target, source) in waiting:
-                    known = waiting[target, source]
-                    waiting[target, source] = known._replace(codes=(*known.codes, *code.split(","))[:8])
+    for row in rows(folder):
+        with suppress(ValueError):
+            source, target = (_first(row.src4 or row.src6), int(_first(row.tcp_from))), _target(row)
+            if row.command:
+                yield from _ended(waiting, (source, target))
+                command = _first(row.command).upper()
+                if command in _TRANSFERS:
+                    if len(waiting) >= MOST_CONNECTIONS:
+                        yield from _ended(waiting, next(iter(waiting)))
+                    time = int(float(_first(row.time)) * 1_000_000)
+                    waiting[source, target] = FtpCommand(time, source, target, command, row.argument, ())
+            elif row.code and (target, source) in waiting:
+                known = waiting[target, source]
+                waiting[target, source] = known._replace(codes=(*known.codes, *row.code.split(","))[:8])
     for ends in list(waiting):
         yield from _ended(waiting, ends)
+
+
+def _target(row: Row) -> Endpoint:
+    return _first(row.dst4 or row.dst6), int(_first(row.tcp_to))
 
 
 def _first(value: str) -> str:

@@ -1,5 +1,7 @@
 """tshark, where it is installed, for what Suricata does not carry: TFTP's blocks and the bytes of chosen TCP connections.
 
+Starting it costs more than most captures do, so one run of it reads all that is wanted.
+
 Sources: tshark(1), "-z follow" and "-T fields"; RFC 1350, 2347 and 7440 for TFTP's blocks.
 """
 
@@ -22,10 +24,12 @@ LARGEST_CAPTURE = 500_000_000
 LARGEST_SIDE = 64 << 20
 OUTPUT_SIZE = 2 << 30
 MOST_TFTP = 10_000
-_TFTP_FIELDS = (
-    "frame.time_epoch", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "udp.srcport", "udp.dstport", "tftp.opcode", "tftp.block",
-    "tftp.source_file", "tftp.destination_file", "udp.payload",
+_FIELDS = (
+    "frame.time_epoch", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.srcport", "tcp.dstport", "ftp.request.command",
+    "ftp.request.arg", "ftp.response.code", "udp.srcport", "udp.dstport", "tftp.opcode", "tftp.block", "tftp.source_file",
+    "tftp.destination_file", "udp.payload",
 )  # fmt: skip
+_FTP_PACKETS, _TFTP_PACKETS = "ftp.request.command || ftp.response.code", "(tftp && !icmp)"
 _READ, _WRITE, _DATA = "1", "2", "3"
 _SMALL_BLOCK = 512
 
@@ -37,6 +41,28 @@ class Pair(NamedTuple):
 
     first: Endpoint
     second: Endpoint
+
+
+class Row(NamedTuple):
+    """One packet of FTP or TFTP in tshark's words; a value of several layers has commas."""
+
+    time: str
+    src4: str
+    src6: str
+    dst4: str
+    dst6: str
+    tcp_from: str
+    tcp_to: str
+    command: str
+    argument: str
+    code: str
+    udp_from: str
+    udp_to: str
+    opcode: str
+    block: str
+    asked_for: str
+    given: str
+    payload: str
 
 
 class Followed(NamedTuple):
@@ -63,12 +89,33 @@ def find() -> str | None:
     return shutil.which("tshark")
 
 
-def follow(tshark: str, capture: Path, folder: Path, pairs: Sequence[Pair]) -> Generator[None, None, Ended]:
-    """Write the bytes of the connections to `folder`/out, for `followed`. Yields about once a second."""
-    command = [tshark, "-n", "-q", "-r", str(capture.resolve())]
+def read(
+    tshark: str, capture: Path, folder: Path, pairs: Sequence[Pair], *, tftp: bool, ftp: bool
+) -> Generator[None, None, Ended]:
+    """Write to `folder`/out what is asked for, first packets and then the bytes of connections. Yields about once a second.
+
+    The packets of TFTP are for `tftp_files`, those of FTP for `capture_ftp.ftp_commands`, the bytes for `followed`.
+    """
+    command = [tshark, "-n", "-r", str(capture.resolve())]
+    shown = [_TFTP_PACKETS] * tftp + [_FTP_PACKETS] * ftp
+    if shown:
+        command += ["-Y", " || ".join(shown), "-T", "fields"]
+        for field in _FIELDS:
+            command += ["-e", field]
+    else:
+        command.append("-q")
     for pair in pairs:
         command += ["-z", f"follow,tcp,raw,{_spelled(pair.first)},{_spelled(pair.second)}"]
     return (yield from run(command, folder, seconds=SECONDS, file_size=OUTPUT_SIZE))
+
+
+def rows(folder: Path) -> Iterator[Row]:
+    """The packets that `read` wrote down, a line each; other lines are passed over."""
+    with (folder / "out").open("rb") as file:
+        for line in file:
+            values = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
+            if len(values) == len(_FIELDS):
+                yield Row(*values)
 
 
 def _spelled(endpoint: Endpoint) -> str:
@@ -80,7 +127,7 @@ _NODE = re.compile(rb"Node ([01]): \[?([0-9a-fA-F:.]+)\]?:(\d{1,5})$")
 
 
 def followed(folder: Path) -> Iterator[Followed]:
-    """The connections that `follow` wrote down. Lines of the second node begin with a tab."""
+    """The connections that `read` wrote down, behind all packets. Lines of the second node begin with a tab."""
     nodes: dict[bytes, Endpoint] = {}
     sides = (bytearray(), bytearray())
     cut = False
@@ -101,14 +148,6 @@ def followed(folder: Path) -> Iterator[Followed]:
                     continue
                 with suppress(ValueError):
                     side += bytes.fromhex(line.decode("ascii", "replace"))
-
-
-def list_tftp(tshark: str, capture: Path, folder: Path) -> Generator[None, None, Ended]:
-    """Write the packets of TFTP to `folder`/out, for `tftp_files`. Yields about once a second."""
-    command = [tshark, "-n", "-r", str(capture.resolve()), "-Y", "tftp && !icmp", "-T", "fields"]
-    for field in _TFTP_FIELDS:
-        command += ["-e", field]
-    return (yield from run(command, folder, seconds=SECONDS, file_size=OUTPUT_SIZE))
 
 
 class _Session:
@@ -150,28 +189,24 @@ class _Session:
 def tftp_files(folder: Path) -> Iterator[TftpFile]:
     """The files that TFTP carried, in the order in which they ended; at most MOST_TFTP are under way at a time."""
     sessions: dict[Endpoint, _Session] = {}
-    with (folder / "out").open("rb") as file:
-        for line in file:
-            values = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
-            if len(values) != len(_TFTP_FIELDS):
-                continue
-            when, src4, src6, dst4, dst6, src_port, dst_port, opcode, block, _, _, payload = (
-                value.split(",", 1)[0] for value in values
-            )
-            with suppress(ValueError):
-                source, target = (src4 or src6, int(src_port)), (dst4 or dst6, int(dst_port))
-                time = int(float(when) * 1_000_000)
-                if opcode in (_READ, _WRITE):
-                    if len(sessions) >= MOST_TFTP:
-                        yield from _ended(sessions, next(iter(sessions)))
-                    yield from _ended(sessions, source)
-                    name = (values[9] if opcode == _READ else values[10]) or values[9]
-                    sessions[source] = _Session(opcode, name or None, source, target)
-                elif opcode == _DATA and block:
-                    session = sessions.get(target) or sessions.get(source)
-                    if session is not None:
-                        session.server = source if session.client == target else target
-                        session.take(int(block, 0) & 0xFFFF, bytes.fromhex(payload)[4:], time)
+    for row in rows(folder):
+        if not row.opcode:
+            continue
+        one = Row(*(value.split(",", 1)[0] for value in row))
+        with suppress(ValueError):
+            source, target = (one.src4 or one.src6, int(one.udp_from)), (one.dst4 or one.dst6, int(one.udp_to))
+            if one.opcode in (_READ, _WRITE):
+                if len(sessions) >= MOST_TFTP:
+                    yield from _ended(sessions, next(iter(sessions)))
+                yield from _ended(sessions, source)
+                name = (row.asked_for if one.opcode == _READ else row.given) or row.asked_for
+                sessions[source] = _Session(one.opcode, name or None, source, target)
+            elif one.opcode == _DATA and one.block:
+                session = sessions.get(target) or sessions.get(source)
+                if session is not None:
+                    session.server = source if session.client == target else target
+                    time = int(float(one.time) * 1_000_000)
+                    session.take(int(one.block, 0) & 0xFFFF, bytes.fromhex(one.payload)[4:], time)
     for client in list(sessions):
         yield from _ended(sessions, client)
 

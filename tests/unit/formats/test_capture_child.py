@@ -20,6 +20,12 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="bounds are the kerne
 SLEEP = shutil.which("sleep") or "sleep"
 
 
+@pytest.fixture(params=[True, False], ids=["one thread", "threads"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds are taken on between fork and exec, or by a program of its own where threads run."""
+    monkeypatch.setattr(capture_child, "_one_thread", lambda: bool(request.param))
+
+
 def finish(running: Generator[None, None, Ended]) -> Ended:
     while True:
         try:
@@ -58,6 +64,7 @@ def test_waiting_ends_where_it_has_no_use(tmp_path: Path) -> None:
     assert not ended.out_of_time
 
 
+@pytest.mark.usefixtures("either")
 def test_memory_and_files_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(capture_child, "MEMORY", 400 << 20)
 
@@ -67,6 +74,7 @@ def test_memory_and_files_are_bounded(tmp_path: Path, monkeypatch: pytest.Monkey
     assert (tmp_path / "big").stat().st_size <= 1 << 20
 
 
+@pytest.mark.usefixtures("either")
 def test_a_child_sees_none_of_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_OURS", "x")
     python("import os; print(os.environ.get('SECRET_OF_OURS'), os.environ['HOME'] == os.getcwd())", tmp_path)
@@ -75,9 +83,11 @@ def test_a_child_sees_none_of_our_environment(tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
-def test_a_child_dies_with_us(tmp_path: Path) -> None:
+@pytest.mark.parametrize("threads", [0, 1])
+def test_a_child_dies_with_us(tmp_path: Path, threads: int) -> None:
     code = (
-        "import os, sys, time; from pathlib import Path; from tidewaiter.formats.capture_child import run\n"
+        "import os, sys, threading, time; from pathlib import Path; from tidewaiter.formats.capture_child import run\n"
+        f"for _ in range({threads}):\n    threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
         "script = 'import os, time; print(os.getpid(), flush=True); time.sleep(60)'\n"
         "running = run([sys.executable, '-c', script], Path.cwd(), seconds=60, file_size=1 << 20)\n"
         "next(running)\n"

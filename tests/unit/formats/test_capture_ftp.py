@@ -13,7 +13,7 @@ def line(time: str, command: str = "", argument: str = "", code: str = "", port:
     ends = ["192.0.2.5", "", "198.51.100.21", "", str(port), "21"]
     if code:
         ends = ["198.51.100.21", "", "192.0.2.5", "", "21", str(port)]
-    return "\t".join([time, *ends, command, argument, code])
+    return "\t".join([time, *ends, command, argument, code, *[""] * 7])
 
 
 def read(tmp_path: Path, *lines: str) -> list[FtpCommand]:

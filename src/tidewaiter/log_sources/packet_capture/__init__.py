@@ -13,22 +13,18 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
-from tidewaiter.formats import capture, capture_copy, capture_suricata, capture_tshark
+from tidewaiter.formats import capture, capture_copy, capture_suricata
 from tidewaiter.formats.capture import Capture
 from tidewaiter.formats.capture_suricata import Engine, Program
 from tidewaiter.log_source import HEAD_BYTES, REGISTER, Opened
-from tidewaiter.log_sources.packet_capture.carried import Added, files_of_flows
-from tidewaiter.log_sources.packet_capture.commands import commands_of_flows
+from tidewaiter.log_sources.packet_capture.again import read_again
+from tidewaiter.log_sources.packet_capture.carried import Added
 from tidewaiter.log_sources.packet_capture.flows import Flows, survey_log
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.tally import tally
 
 NAME = "packet_capture"
-WORTH_THINNING = 4 << 20
-"""The size of a capture, in bytes, from which on tshark gets only the packets that it is to read."""
 
 
 class Source:
@@ -64,9 +60,7 @@ class Source:
                 named.sort(key=lambda event: (event.time, event.record))  # the last records of flows come in no order
                 yield tally(named, account)
             added = Added(opened.log_file, account)
-            thinned = _thinned(opened, held, flows, folder)
-            yield from files_of_flows(thinned, flows, folder, added)
-            yield from commands_of_flows(thinned, flows, folder / "ftp", added)
+            yield from read_again(opened, held, flows, folder, added)
             if added.events:
                 account.parse(len(added.events))
                 yield tally(added.events, account)
@@ -145,16 +139,6 @@ def _report(program: Program, engine: Engine, size: int, account: Account) -> No
         account.damage_at("packet engine", f"Suricata does not read this capture: {engine.refused}")
     elif engine.ended.code:
         account.damage_at("packet engine", f"Suricata ended with exit code {engine.ended.code}; what it had logged was read")
-
-
-def _thinned(opened: Opened, held: Capture, flows: Flows, folder: Path) -> Opened:
-    """The capture without the flows that tshark is not to read: it takes a hundred times what this does."""
-    ports = flows.ports_for_tshark()
-    if opened.size < WORTH_THINNING or len(held.links) != 1 or not ports or capture_tshark.find() is None:
-        return opened
-    target = folder / "thinned.pcap"
-    size = capture_copy.copy_between(opened.path, target, ports, capture_tshark.LARGEST_CAPTURE)
-    return msgspec.structs.replace(opened, path=target, size=size)
 
 
 def _append(part: Path, log: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from tidewaiter.formats import capture_tshark
-from tidewaiter.formats.capture_child import Ended
 from tidewaiter.formats.capture_contents import Carried, files_in
 from tidewaiter.formats.capture_tshark import Endpoint, Pair
-from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.packet_capture.flows import MOST_MARKED, Flow, Flows
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
@@ -67,30 +64,7 @@ class Added:
         )
 
 
-def files_of_flows(opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
-    """Add the files of marked flows and of TFTP; yields empty batches while tshark works."""
-    if not flows.marked and not flows.tftp:
-        return
-    tshark = capture_tshark.find()
-    what = _what(flows)
-    if tshark is None:
-        added.note(f"{what} not read for content: tshark is not installed (Debian: apt-get install tshark)")
-        return
-    if opened.size > capture_tshark.LARGEST_CAPTURE:
-        added.note(f"{what} not read for content: the capture is larger than {capture_tshark.LARGEST_CAPTURE // 1_000_000} MB")
-        return
-    if flows.marked:
-        yield from _streams(tshark, opened, flows, folder / "follow", added)
-    if flows.tftp:
-        yield from _tftp(tshark, opened, flows, folder / "tftp", added)
-
-
-def _what(flows: Flows) -> str:
-    parts = [f"{len(flows.marked)} flows of protocols that Suricata does not read"] if flows.marked else []
-    return " and ".join([*parts, *(["TFTP"] if flows.tftp else [])])
-
-
-def _chosen(flows: Flows, added: Added) -> dict[frozenset[Endpoint], Flow]:
+def chosen_flows(flows: Flows, added: Added) -> dict[frozenset[Endpoint], Flow]:
     """The flows to read again by their ends, as many as the bounds allow."""
     chosen: dict[frozenset[Endpoint], Flow] = {}
     left, size = 0, 0
@@ -112,15 +86,13 @@ def ends_of(flow: Flow) -> frozenset[Endpoint]:
     return frozenset(((flow.opener[0] or "", flow.opener[1] or 0), (flow.accepter[0] or "", flow.accepter[1] or 0)))
 
 
-def _streams(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
-    chosen = _chosen(flows, added)
-    pairs = [
-        Pair((flow.opener[0] or "", flow.opener[1] or 0), (flow.accepter[0] or "", flow.accepter[1] or 0))
-        for flow in chosen.values()
-    ]
-    folder.mkdir()
-    ended = yield from waited(capture_tshark.follow(tshark, opened.path, folder, pairs))
-    report(ended, added)
+def pair_of(flow: Flow) -> Pair:
+    """The ends of a flow as tshark is asked for them."""
+    return Pair((flow.opener[0] or "", flow.opener[1] or 0), (flow.accepter[0] or "", flow.accepter[1] or 0))
+
+
+def add_streams(folder: Path, chosen: dict[frozenset[Endpoint], Flow], flows: Flows, added: Added) -> None:
+    """Add the files in the bytes of connections that tshark wrote to `folder`."""
     for stream in capture_tshark.followed(folder):
         flow = chosen.get(frozenset((stream.client, stream.server)))
         if flow is None:
@@ -136,33 +108,9 @@ def _streams(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Add
             added.add(carried, flow, client, server, _PROTOCOLS.get(kind, kind), flow.end)
 
 
-def _tftp(tshark: str, opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
-    folder.mkdir()
-    ended = yield from waited(capture_tshark.list_tftp(tshark, opened.path, folder))
-    report(ended, added)
+def add_tftp(folder: Path, flows: Flows, added: Added) -> None:
+    """Add the files in the packets of TFTP that tshark wrote to `folder`."""
     by_ends = {ends_of(flow): flow for flow in flows.known.values() if flow.transport == "udp"}
     for file in capture_tshark.tftp_files(folder):
         flow = by_ends.get(frozenset((file.client, file.server)))
         added.add(file.carried, flow, file.client, file.server, "tftp", file.time)
-
-
-def waited(running: Generator[None, None, Ended]) -> Generator[list[Event], None, Ended]:
-    """Empty batches while a program works; returns how it ended."""
-    try:
-        while True:
-            try:
-                next(running)
-            except StopIteration as done:
-                ended: Ended = done.value
-                return ended
-            yield []
-    finally:
-        running.close()
-
-
-def report(ended: Ended, added: Added) -> None:
-    """Say in the account where tshark did not end well."""
-    if ended.out_of_time:
-        added.note(f"tshark was stopped after {capture_tshark.SECONDS:.0f} s; what it had written by then was read")
-    elif ended.code:
-        added.note(f"tshark ended with exit code {ended.code}; what it had written was read")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-from tidewaiter.formats import capture_ftp, capture_tshark
+from tidewaiter.formats import capture_copy, capture_ftp
 from tidewaiter.formats.capture_ftp import FtpCommand
-from tidewaiter.log_source import Opened
-from tidewaiter.log_sources.packet_capture.carried import NAME, Added, ends_of, report, waited
+from tidewaiter.formats.capture_tshark import Endpoint
+from tidewaiter.log_sources.packet_capture.carried import NAME, Added, ends_of
 from tidewaiter.log_sources.packet_capture.flows import Flow, Flows
 from tidewaiter.schema.event import Event, EventKind
 
@@ -16,20 +15,21 @@ MOST_COMMANDS = 50_000
 """Commands that are added to one capture."""
 
 
-def commands_of_flows(opened: Opened, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
-    """Add the commands of control connections that Suricata gave up on; yields empty batches while tshark works."""
+def broken_connections(path: Path, flows: Flows) -> dict[frozenset[Endpoint], Flow]:
+    """Control connections that Suricata gave up on and that may name files behind that place, by their ends.
+
+    Few do: the packets themselves are asked, which costs less than starting tshark. Raises OSError.
+    """
     broken = {ends_of(flow): flow for flow in flows.known.values() if flow.broken and flow.protocol == "ftp"}
     if not broken:
-        return
-    tshark = capture_tshark.find()
-    if tshark is None:
-        added.note(f"{len(broken)} FTP connections not read behind a lost packet: tshark is not installed")
-        return
-    if opened.size > capture_tshark.LARGEST_CAPTURE:
-        added.note(f"{len(broken)} FTP connections not read behind a lost packet: the capture is too large for tshark")
-        return
-    folder.mkdir()
-    report((yield from waited(capture_ftp.list_ftp(tshark, opened.path, folder))), added)
+        return {}
+    ports = {(flow.opener[1] or 0, flow.accepter[1] or 0) for flow in broken.values()}
+    after = min(flow.last_command for flow in broken.values())
+    return broken if capture_copy.any_between(path, ports, capture_ftp.NAMES_A_FILE, after) else {}
+
+
+def add_commands(folder: Path, broken: dict[frozenset[Endpoint], Flow], added: Added) -> None:
+    """Add the commands behind lost packets, out of the packets of FTP that tshark wrote to `folder`."""
     count = 0
     for command in capture_ftp.ftp_commands(folder):
         flow = broken.get(frozenset((command.client, command.server)))

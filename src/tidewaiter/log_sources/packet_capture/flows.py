@@ -94,9 +94,8 @@ class Flows(msgspec.Struct):
     tftp: int = 0
 
     def ports_for_tshark(self) -> set[tuple[int, int]]:
-        """The ports at the two ends of all flows that tshark is to read: marked ones, broken FTP, TFTP's with its data."""
+        """The ports at the two ends of all flows that tshark is to read for content: marked ones, TFTP's with its data."""
         chosen = [self.known[flow_id] for flow_id in self.marked]
-        chosen += [flow for flow in self.known.values() if flow.broken and flow.protocol == "ftp"]
         if self.tftp:
             asked = {flow.opener for flow in self.known.values() if flow.protocol == "tftp"}
             chosen += [flow for flow in self.known.values() if flow.transport == "udp" and asked & {flow.opener, flow.accepter}]
