@@ -145,6 +145,7 @@ class Processes:
     """All processes of a host that may still matter."""
 
     def __init__(self) -> None:
+        self.most = KEPT
         self.by_key: dict[str, Process] = {}
         self.by_pid: dict[int | None, Process] = {}  # asked for None, it has nothing
         self._kept: deque[Process] = deque()  # in the order in which they became known
@@ -285,7 +286,7 @@ class Processes:
         if process.pid is not None:
             self.by_pid[process.pid] = process
         self._kept.append(process)
-        if len(self._kept) > KEPT:
+        if len(self._kept) > self.most:
             self._forget(self._kept.popleft())
 
     def _forget(self, old: Process) -> None:

@@ -30,6 +30,8 @@ from tidewaiter.schema.case import Case
 SECOND = 1_000_000
 UNSETTLED = 3 * SECOND
 """Commands on the wire whose content may still come are not shown for so long (log time)."""
+PROCESSES_KEPT = 20_000
+"""Processes of one host: about a day of a busy one."""
 DRAFTS_KEPT = 10_000
 """Unfinished transfers of one host."""
 LATE = 600 * SECOND
@@ -58,6 +60,7 @@ class LiveHostFold(HostFold):
 
     def __init__(self, host: str, view: HostView) -> None:
         super().__init__(host, view)
+        self.processes.most = PROCESSES_KEPT
         self.numbered = 0
         self.finals: list[tuple[Draft, Case]] = []
 
