@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,11 @@ def protocol_of(spelled: str | None, port: int | None) -> str | None:
     """The protocol of a flow as sensors name it, the most telling of several; by the port where no sensor named it."""
     if spelled is None:
         return ports.load().by_port.get(port or 0)
+    return _most_telling(spelled)
+
+
+@functools.lru_cache(maxsize=1_024)
+def _most_telling(spelled: str) -> str:
     names = spelled.lower().split(",")
     name = next((name for name in names if name in ("http", "http2", "smb", "ftp", "ftp-data", "smtp", "nfs", "ssh")), names[0])
     return _PROTOCOLS.get(name, name)

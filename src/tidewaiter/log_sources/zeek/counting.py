@@ -14,7 +14,7 @@ from tidewaiter.formats.zeek_tsv import Layout, unescape
 from tidewaiter.schema.batch import Counted, Needs, Quiet
 from tidewaiter.schema.event import EventKind
 
-LEAST = 4_000_000
+LEAST = 2_000_000
 """Bytes of a tab-separated log from which on loading Polars pays."""
 DAY = 86_400_000_000
 NO_NAME = "zeek record without a name asked for"
