@@ -7,6 +7,7 @@ start within milliseconds. Elsewhere a server process that has imported the pipe
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import multiprocessing
 import os
@@ -30,6 +31,10 @@ _STARTING = 120.0
 _OBJECTS = 50_000
 """Objects between two searches for garbage in cycles: batches of events are no garbage, and are many."""
 
+_MUCH = 8_000_000
+"""Bytes of input after which a worker gives memory back: that takes some milliseconds."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+
 
 def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: bool) -> None:
     """A worker process: items in, results out, a beat now and then."""
@@ -44,12 +49,32 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
     tempfile.tempdir = work_dir  # what a reader puts aside goes with the scan's own files, even where we are killed
     gc.freeze()  # what was inherited stays as it is, and its pages shared
     gc.set_threshold(_OBJECTS, 10, 10)
-    reader = ItemReader(Path(work_dir), name, beat, half_life, survey=survey)
+    _keep_little()
+    reader, much = ItemReader(Path(work_dir), name, beat, half_life, survey=survey), 0
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(_BEAT)
         while True:
             item = msgspec.msgpack.decode(pipe.recv_bytes(), type=WorkItem)
             pipe.send_bytes(msgspec.msgpack.encode(reader.read(item)))
+            much += item.size
+            if much > _MUCH:
+                much = 0
+                _give_back()
+
+
+def _keep_little() -> None:
+    """Have the C library give back what is freed, where it is glibc: left alone it keeps the more, the more it has seen."""
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(_M_TRIM_THRESHOLD, 131_072)
+        library.mallopt(_M_MMAP_THRESHOLD, 131_072)
+
+
+def _give_back() -> None:
+    """After much was read: let go of garbage in cycles, and of memory that is free."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _forked(inherited: list[int], pipe: Connection, *settings: Any) -> None:

@@ -39,7 +39,7 @@ from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
-ROWS_IN_MEMORY = 2_000
+ROWS_IN_MEMORY = 1_000
 """Rows that a worker holds before it spills a sorted run."""
 
 _CONTEXT = frozenset(map(id, keys.CONTEXT))
