@@ -6,6 +6,7 @@ Half of the hosts are Windows (processes have GUIDs), half Linux (a pid is all).
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,7 +47,8 @@ class Host:
             fields["process_key"] = f"{{0a1b2c3d-{self.name[2:]}-6958-0000-{pid:012x}}}"
         return Event(
             kind=kind, time=time, log_source="windows_sysmon" if self.windows else "linux_auditd", log_file=log,
-            record=str(self.step), host=f"{self.name}.example.com", user="EXAMPLE\\ann", pid=pid, process_path=program, **fields,
+            record=str(self.step), host=f"{self.name}.example.com", user="EXAMPLE\\ann", pid=pid, process_path=program,
+            **fields,
         )  # type: ignore[arg-type]  # fields by name  # fmt: skip
 
     def start(self, time: int, program: str, line: str, parent: tuple[int, str]) -> tuple[int, Event]:
@@ -97,24 +99,30 @@ class Host:
             yield list(self.transfer(time)) if self.step % TRANSFER_EVERY == 0 else [self.common(kind, time)]
 
 
-def fleet(folder: Path, hosts: int, count: int) -> tuple[list[Path], dict[str, set[str]], int]:
-    """Run files of `count` events of each host, what the hosts' logs can show, and the number of rows."""
+def fleet(folder: Path, hosts: int, count: int) -> int:
+    """Run files of `count` events of each host, and what the hosts' logs can show; returns the number of rows."""
     sieve = Sieve([entry.load() for entry in analytic.REGISTER])
-    runs: list[Path] = []
-    kinds: dict[str, set[str]] = {}
-    total = 0
+    shown: list[str] = []
+    runs = total = 0
     for number in range(hosts):
         host = Host(number)
         logs: dict[str, list[Row]] = {}
+        kinds: set[str] = set()
         for events in host.events(count):
             # the analytics are asked about transfers only: what they find elsewhere is not what is measured here
             found = sieve.examine(events) if len(events) > 1 else [(events[0], ())]
             for event, findings in found:
                 logs.setdefault(event.log_file, []).append(row_of(host.name, event, findings))
-                kinds.setdefault(host.name, set()).add(visible_kind(event))
+                kinds.add(visible_kind(event))
                 total += 1
+        shown.append(" ".join([host.name, *sorted(kinds)]))
         for rows in logs.values():
             for start in range(0, len(rows), ROWS_IN_MEMORY):
-                runs.append(folder / f"{len(runs)}.run")
-                write_run(runs[-1], rows[start : start + ROWS_IN_MEMORY])
-    return runs, kinds, total
+                write_run(folder / f"{runs:06}.run", rows[start : start + ROWS_IN_MEMORY])
+                runs += 1
+    (folder / "kinds.txt").write_text("\n".join(shown))
+    return total
+
+
+if __name__ == "__main__":
+    print(fleet(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

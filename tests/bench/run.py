@@ -64,6 +64,15 @@ for place in range(0, len(lines), 2000):
     sieve.candidates(lines[place:place + 2000])
 print(len(lines) / (time.process_time() - start))
 """
+FOLD = """
+import sys
+from pathlib import Path
+from tidewaiter.judgement.judge import Judge
+from tidewaiter.pipeline.run import correlate
+folder = Path(sys.argv[1])
+kinds = {line.split()[0]: set(line.split()[1:]) for line in (folder / "kinds.txt").read_text().splitlines()}
+print(sum(1 for _ in correlate(sorted(folder.glob("*.run")), folder, kinds, {}, Judge())))
+"""
 
 
 class Row(NamedTuple):
@@ -139,13 +148,14 @@ class Bench:
         return Row(name, speed, bound)
 
     def memory(self) -> Iterator[Row]:
-        each, costs = (7 if self.quick else 20) * MB, []
+        """Twenty times the input: both times every worker comes to read both kinds of log."""
+        each, costs = (4 if self.quick else 10) * MB, []
         first = self.folder("memory-first")
         generate.windows_json(first / "ws.json", each, "ws00.example.com")
         generate.audit(first / "web.log", each, "web00")
         for times in (1, 20):
             folder = self.folder(f"memory-{times}")
-            for number in range(times):
+            for number in range(2 * times):
                 for path, host in ((first / "ws.json", "ws"), (first / "web.log", "web")):
                     content = path.read_bytes().replace(f"{host}00".encode(), f"{host}{number:02}".encode())
                     (folder / f"{host}{number:02}{path.suffix}").write_bytes(content)
@@ -159,6 +169,18 @@ class Bench:
             ("all processes", [cost.together_mb for cost in costs]),
         ):
             yield Row(f"memory: 20 x / 1 x, {name}", f"{peaks[1] / max(peaks[0], 0.1):.2f}", "at most 1.10")
+
+    def fleet(self) -> Iterator[Row]:
+        """Rows of a fleet's day, as readers spill them, to judged transfers."""
+        hosts, count = (50, 4_000) if self.quick else (500, 20_000)
+        folder = self.folder("fleet")
+        made = measure([sys.executable, str(HERE / "generate_fleet.py"), str(folder), str(hosts), str(count)])
+        rows = int(made.output)
+        cost = measure([sys.executable, "-c", FOLD, str(folder)])
+        told = f"{rows / cost.cpu / 1e6:.2f} million events per CPU s ({cost.cpu:.1f} CPU s, {cost.output.strip()} transfers)"
+        yield Row(f"fleet: {hosts} hosts, {rows / 1e6:.1f} million events, rows to transfers", told, "at least 0.5")
+        yield Row("fleet: memory", f"{cost.largest_mb:.0f} MB", "under 600 MB")
+        shutil.rmtree(folder)
 
     def start(self) -> Iterator[Row]:
         cost = measure([sys.executable, "-m", "tidewaiter", "--help"])
@@ -196,7 +218,7 @@ def corpus_folder() -> Path | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure speed and memory.")
-    names = ["evtx", "json", "auditd", "network", "memory", "start", "reading"]
+    names = ["evtx", "json", "auditd", "network", "memory", "fleet", "start", "reading"]
     parser.add_argument("--quick", action="store_true", help="small inputs")
     parser.add_argument("--only", action="append", choices=names, help="one of the measurements; may be repeated")
     asked = parser.parse_args()
