@@ -13,13 +13,13 @@ import io
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from tidewaiter.formats import evtx_chunks as chunks
 from tidewaiter.formats.evtx_chunks import Chunk
-from tidewaiter.formats.windows_records import NO_USE, Found, Route, Routes, event_number, microseconds, named_values
+from tidewaiter.formats.windows_records import NO_USE, Found, Route, Routes, event_number, lower, microseconds, named_values
 from tidewaiter.log_source import Opened, WindowsRecord
 from tidewaiter.schema.account import Account
 
@@ -45,15 +45,42 @@ class _Attributes(msgspec.Struct, gc=False):
     values: dict[str, Any] = msgspec.field(name="#attributes", default_factory=dict)
 
 
-class _System(msgspec.Struct, gc=False):
+class _Origin(msgspec.Struct, gc=False):
     Provider: _Attributes
     EventID: Any
     TimeCreated: _Attributes
+
+
+class _OriginBody(msgspec.Struct, gc=False):
+    System: _Origin
+
+
+class _OriginDocument(msgspec.Struct, gc=False):
+    """An event as far as it says where it comes from."""
+
+    Event: _OriginBody
+
+
+class _Values(msgspec.Struct, frozen=True, gc=False):
+    SystemTime: Any = None
+    ProcessID: Any = None
+    UserID: Any = None
+
+
+_NONE = _Values()
+
+
+class _Element(msgspec.Struct, gc=False):
+    values: _Values = msgspec.field(name="#attributes", default=_NONE)
+
+
+class _System(msgspec.Struct, gc=False):
+    TimeCreated: _Element
     EventRecordID: Any = None
-    Execution: _Attributes | None = None
+    Execution: _Element | None = None
     Channel: Any = None
     Computer: Any = None
-    Security: _Attributes | None = None
+    Security: _Element | None = None
 
 
 class _Body(msgspec.Struct, gc=False):
@@ -63,11 +90,25 @@ class _Body(msgspec.Struct, gc=False):
 
 
 class _Document(msgspec.Struct, gc=False):
+    """An event without where it comes from, which its beginning has said."""
+
     Event: _Body
 
 
 _Row = dict[str, Any]  # of the decoder: event_record_id, timestamp, data
-_DECODER = msgspec.json.Decoder(_Document)
+_DECODE = msgspec.json.Decoder(_Document).decode
+_DECODE_ORIGIN = msgspec.json.Decoder(_OriginDocument).decode
+
+
+class _Place(NamedTuple):
+    """What records with one beginning have in common."""
+
+    route: Route
+    provider: str  # in lower case
+    event_id: int
+
+
+_UNKNOWN = cast("_Place", object())
 
 
 class EvtxRecords:
@@ -76,7 +117,7 @@ class EvtxRecords:
     def __init__(self, opened: Opened, account: Account, routes: Routes) -> None:
         self._opened, self._account, self._routes = opened, account, routes
         self._templates: dict[bytes, bool] = {}
-        self._by_prefix: dict[str, Route | None] = {}
+        self._by_prefix: dict[str, _Place | None] = {}
 
     def __iter__(self) -> Iterator[Found]:
         """Yield wanted records in the order of the file. Raises OSError where the file cannot be read."""
@@ -179,70 +220,56 @@ class EvtxRecords:
             # Provider and event id come before "Version" and few such beginnings occur in a file.
             data: str = row["data"]
             prefix = data[: data.find('"Version":')]
-            if prefix in by_prefix:
-                route = by_prefix[prefix]
-            else:
-                system = self._system(row)
-                if system is None:
+            place = by_prefix.get(prefix, _UNKNOWN)
+            if place is _UNKNOWN:
+                try:
+                    place = self._place(_DECODE_ORIGIN(data).Event.System)
+                except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+                    self._account.damage_at(f"record {row['event_record_id']}", f"not as an event should be: {error}")
                     continue
-                route = self._route(system)
                 if len(by_prefix) < _ROUTES_KEPT:
-                    by_prefix[prefix] = route
-            if route is None:
+                    by_prefix[prefix] = place
+            if place is None:
                 skipped += 1
-            elif route.pass_over is not None and route.pass_over.has_text(data):
-                self._account.skip(route.pass_over.reason)
-            elif (record := self._record(row)) is not None:
-                yield route, record
+            elif place.route.pass_over is not None and place.route.pass_over.has_text(data):
+                self._account.skip(place.route.pass_over.reason)
+            elif (record := self._record(place, row)) is not None:
+                yield place.route, record
         if skipped:
             self._account.skip(NO_USE, skipped)
 
-    def _route(self, system: _System) -> Route | None:
-        provider, event_id = system.Provider.values.get("Name"), event_number(system.EventID)
-        return self._routes.find(provider, event_id) if isinstance(provider, str) and event_id is not None else None
+    def _place(self, origin: _Origin) -> _Place | None:
+        provider, event_id = origin.Provider.values.get("Name"), event_number(origin.EventID)
+        if not isinstance(provider, str) or event_id is None:
+            return None
+        route = self._routes.find(provider, event_id)
+        return None if route is None else _Place(route, lower(provider), event_id)
 
-    def _event(self, row: _Row) -> _Body | None:
+    def _record(self, place: _Place, row: _Row) -> WindowsRecord | None:
         try:
-            return _DECODER.decode(row["data"]).Event
+            event = _DECODE(row["data"]).Event
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             self._account.damage_at(f"record {row['event_record_id']}", f"not as an event should be: {error}")
             return None
-
-    def _system(self, row: _Row) -> _System | None:
-        event = self._event(row)
-        return event.System if event else None
-
-    def _record(self, row: _Row) -> WindowsRecord | None:
-        event = self._event(row)
-        if event is None:
-            return None
         system = event.System
-        time = microseconds(system.TimeCreated.values.get("SystemTime"))
+        time = microseconds(system.TimeCreated.values.SystemTime)
         if time is None:
             self._account.damage_at(f"record {row['event_record_id']}", "no time of creation")
             return None
+        user_id = system.Security.values.UserID if system.Security else None
+        process_id = system.Execution.values.ProcessID if system.Execution else None
         return WindowsRecord(
-            provider=str(system.Provider.values.get("Name")).lower(),
-            event_id=event_number(system.EventID) or 0,
+            provider=place.provider,
+            event_id=place.event_id,
             channel=system.Channel if isinstance(system.Channel, str) else None,
             computer=system.Computer if isinstance(system.Computer, str) else None,
             time=time,
             log_file=self._opened.log_file,
             record=str(system.EventRecordID),
             data=named_values(event.EventData if event.EventData is not None else event.UserData),
-            user_id=_text(system.Security, "UserID"),
-            process_id=_whole(system.Execution, "ProcessID"),
+            user_id=user_id if isinstance(user_id, str) else None,
+            process_id=process_id if isinstance(process_id, int) else None,
         )
-
-
-def _text(element: _Attributes | None, name: str) -> str | None:
-    value = element.values.get(name) if element else None
-    return value if isinstance(value, str) else None
-
-
-def _whole(element: _Attributes | None, name: str) -> int | None:
-    value = element.values.get(name) if element else None
-    return value if isinstance(value, int) else None
 
 
 def _decoder(parts: list[bytes]) -> Iterable[_Row]:
