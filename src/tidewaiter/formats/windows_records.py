@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -100,32 +100,42 @@ class Routes:
 
     def __init__(self, sources: Iterable[WindowsSource]) -> None:
         self.sources = list(sources)
-        self._routes: dict[tuple[str, int], Route] = {}
+        self._of: dict[str, list[WindowsSource]] = {}
+        self._routes: dict[tuple[str, int], Route] = {}  # those asked for so far
         self._channels: dict[str, str] = {}
+        self._needed: frozenset[EventKind] | None = None
         self.passed_over: dict[int, PassOver] = {}
+        self.event_ids: frozenset[int] = frozenset().union(
+            *(ids for source in self.sources for ids in source.providers.values())
+        )
         for source in self.sources:
-            rules: Mapping[int, tuple[tuple[str, ...], str]] = getattr(source, "pass_over", {})
             self._channels.update(getattr(source, "channels", {}))
-            holds = hasattr(source, "held")
             for provider, ids in source.providers.items():
-                for event_id in ids:
-                    rule = rules.get(event_id)
-                    pass_over = _compiled(provider, *rule) if rule else None
-                    self._routes[provider, event_id] = Route(source, pass_over, holds)
-                    if pass_over is not None:
-                        self.passed_over[event_id] = pass_over
-        self.event_ids = frozenset(event_id for _, event_id in self._routes)
+                self._of.setdefault(provider, []).append(source)
+                for event_id, rule in getattr(source, "pass_over", {}).items():
+                    if event_id in ids:
+                        self.passed_over[event_id] = _compiled(provider, *rule)
 
     def spare(self, needed: frozenset[EventKind]) -> None:
         """Mark the routes of records that nobody needs one by one."""
-        for (provider, event_id), route in self._routes.items():
-            kind = getattr(route.source, "kinds", {}).get(event_id)
-            if kind is not None and kind not in needed:
-                self._routes[provider, event_id] = route._replace(spared=kind)
+        self._needed = needed
+        self._routes.clear()
 
     def find(self, provider: str, event_id: int) -> Route | None:
         """The route of a record, or None where no source maps it. `provider` in any case."""
-        return self._routes.get((lower(provider), event_id))
+        provider = lower(provider)
+        route = self._routes.get((provider, event_id))
+        if route is None:
+            for source in self._of.get(provider, ()):
+                if event_id in source.providers[provider]:
+                    route = self._routes[provider, event_id] = self._made(source, provider, event_id)
+        return route
+
+    def _made(self, source: WindowsSource, provider: str, event_id: int) -> Route:
+        rule = getattr(source, "pass_over", {}).get(event_id)
+        kind = getattr(source, "kinds", {}).get(event_id)
+        spared = kind if self._needed is not None and kind not in self._needed else None
+        return Route(source, _compiled(provider, *rule) if rule else None, hasattr(source, "held"), spared)
 
     def provider_of_channel(self, channel: str | None) -> str | None:
         """The provider that a channel is known to belong to: its own name before the slash, or what a source says."""
