@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -123,4 +124,5 @@ def _drop_output() -> None:
 
 def main() -> NoReturn:
     """Entry point of the installed program."""
+    gc.set_threshold(50_000, 20, 20)  # what is imported and read is no garbage: looking for it costs more than it frees
     sys.exit(run())

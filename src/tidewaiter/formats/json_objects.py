@@ -19,6 +19,7 @@ LONGEST = 16 << 20
 """Bytes of the longest object that is read; longer ones are damaged, and reading goes on behind them."""
 
 _BLOCK = 1 << 20
+_FEW_LINES = 1 << 16  # bytes of lines at a time: so small that memory is used again rather than asked for
 _AGAIN = 256 << 20  # bytes of a file that are looked at a second time, in sum, when objects do not end
 _SPACE = b" \t\r\n\0"
 _IN_ARRAY = _SPACE + b",[]"
@@ -174,7 +175,7 @@ TOO_LONG = bytes(bytearray(b"too long"))
 def _blocks(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
     """Lines without their ends; what is behind the last one is a line too."""
     number, rest = 1, b""
-    while block := file.read(_BLOCK):
+    while block := file.read(max(_FEW_LINES, len(rest))):
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         if lines:

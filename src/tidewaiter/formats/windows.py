@@ -59,12 +59,12 @@ class WindowsReader:
                 if found is None:
                     yield []
                     continue
-                route, record = found
-                if route.spared is not None and spared.takes(route, record):
+                (source, _, holds, sparing), record = found
+                if sparing is not None and spared.takes(found[0], record):
                     continue
-                held = getattr(route.source, "held", 0) if route.holds else 0
+                held = getattr(source, "held", 0) if holds else 0
                 try:
-                    made = route.source.events(record)
+                    made = source.events(record)
                     if made.__class__ is not tuple:
                         made = list(made)
                 except _BROKEN_RECORD as error:
@@ -73,11 +73,11 @@ class WindowsReader:
                     continue
                 if made:
                     parsed += 1
-                    batch.extend(made)
+                    batch += made
                     while len(batch) >= BATCH:
                         yield _counted(batch[:BATCH], account)
                         batch = batch[BATCH:]
-                elif route.holds and getattr(route.source, "held", 0) != held:
+                elif holds and getattr(source, "held", 0) != held:
                     parsed += 1
                 else:
                     account.skip(SAYS_NOTHING)
@@ -140,8 +140,8 @@ class _Spared:
 def _counted(batch: list[Event], account: Account) -> list[Event]:
     """Note in the account what the events of a batch are, and their times."""
     kinds = account.kinds
-    for name, count in Counter([(event.log_source, id(event.kind)) for event in batch]).items():
-        named = f"{name[0]}:{_KINDS[name[1]]}"
+    for (source, kind), count in Counter([(event.log_source, id(event.kind)) for event in batch]).items():
+        named = f"{source}:{_KINDS[kind]}"
         kinds[named] = kinds.get(named, 0) + count
     times = [event.time for event in batch]
     first, last = min(times), max(times)

@@ -35,14 +35,15 @@ class PassOver:
         """`provider` in lower case. Raises ValueError where a pattern does not begin with the name of a value."""
         self.reason = reason
         self._provider = self._spelled = provider.encode()
-        self._texts = [(name, re.compile(rest)) for name, rest in map(_behind_name, patterns)]
-        self._bytes = [(name.encode(), re.compile(rest.encode())) for name, rest in map(_behind_name, patterns)]
+        named = [_behind_name(pattern) for pattern in patterns]
+        self._texts = [(name, len(name), re.compile(rest).match) for name, rest in named]
+        self._bytes = [(name.encode(), len(name.encode()), re.compile(rest.encode()).match) for name, rest in named]
 
     def has_text(self, text: str) -> bool:
         """Whether the record with this JSON text is passed over."""
-        for name, rest in self._texts:
+        for name, length, match in self._texts:
             at = text.find(name)
-            while at >= 0 and not rest.match(text, at + len(name)):
+            while at >= 0 and not match(text, at + length):
                 at = text.find(name, at + 1)
             if at < 0:
                 return False
@@ -50,9 +51,9 @@ class PassOver:
 
     def has_bytes(self, raw: bytes) -> bool:
         """As `has_text`; the provider's name has to be in the text as well."""
-        for name, rest in self._bytes:
+        for name, length, match in self._bytes:
             at = raw.find(name)
-            while at >= 0 and not rest.match(raw, at + len(name)):
+            while at >= 0 and not match(raw, at + length):
                 at = raw.find(name, at + 1)
             if at < 0:
                 return False
