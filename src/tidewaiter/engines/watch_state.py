@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from tidewaiter.baseline.counters import Counters
+from tidewaiter.baseline.counters import KEPT, Counters
 from tidewaiter.errors import StateError
 from tidewaiter.pipeline.live_cases import Kept, LiveCases
 from tidewaiter.pipeline.live_folds import LiveFolds, Rule
@@ -53,7 +53,7 @@ class State:
         self.folds, self.cases = folds, cases
         self.tick = 0
         self.unkept = 0  # rows since the states were last kept
-        self.counted: list[Facts] = []  # facts since then
+        self.counted = Counters()  # what was counted since then
 
     def apply(self, number: int, tick: Tick) -> int:
         """Do a tick; returns how many rows came in."""
@@ -62,7 +62,7 @@ class State:
         for piece in tick.pieces:
             facts, rows = _FACTS.decode(piece.facts), _ROWS.decode(piece.rows)
             self.folds.learn(facts)
-            self.counted.append(Facts(counters=facts.counters, evicted=facts.evicted))
+            self.counted.merge(facts.counted())
             self.folds.add(number, rows)
             came += len(rows)
         self.folds.apply(tick.rule)
@@ -79,9 +79,9 @@ class State:
         states["facts"] = msgspec.json.encode(self.folds.facts.told())
         states["pending"] = msgspec.json.encode(self.folds.pending)
         states["meta"] = msgspec.json.encode(Meta(tick=self.tick, latest=self.folds.latest))
-        live.keep_states(self.tick, states, _summed(self.counted))
+        live.keep_states(self.tick, states, self.counted)
         self.folds.dirty -= dirty
-        self.unkept, self.counted = 0, []
+        self.unkept, self.counted = 0, Counters()
 
     def resume(self, live: LiveStore) -> int:
         """Go on from what is kept; returns how many ticks were done again. Raises StateError."""
@@ -102,6 +102,7 @@ class State:
         return again
 
     def _states(self, live: LiveStore) -> None:
+        self.folds.facts.memory.learn(live.counters(KEPT))
         later: list[tuple[str, bytes]] = []
         for name, data in live.states():
             if name == "meta":
@@ -117,14 +118,6 @@ class State:
                 later.append((name.removeprefix(_FOLD), data))
         for group, data in later:
             self.folds.resume(group, data)
-
-
-def _summed(facts: Iterable[Facts]) -> Counters:
-    """The counters of many facts as one."""
-    total = Counters()
-    for one in facts:
-        total.merge(one.counted())
-    return total
 
 
 def tick_of(rule: Rule, sweep: int | None, pieces: Iterable[tuple[bytes, bytes]]) -> Tick:

@@ -23,6 +23,8 @@ from tidewaiter.schema.transfer import Transfer
 
 SETTLED = 2 * HASH_WINDOW
 """A finished case so much older (log time, microseconds) than the newest can gain no partner any more."""
+NEAR = 600 * 1_000_000
+"""Cases so near in log time (microseconds) to one that changed are joined anew with it; farther ones by their hash only."""
 CASES_KEPT = 4_000
 """Cases of the window; beyond it finished ones leave it first, then the oldest, and are counted."""
 
@@ -51,12 +53,14 @@ class Kept(msgspec.Struct):
 class _Held:
     """A case of the window."""
 
-    __slots__ = ("entry", "kept", "signature", "version")
+    __slots__ = ("changed", "entry", "kept", "partners", "signature", "version")
 
     def __init__(self, kept: Kept, entry: Entry) -> None:
         self.kept = kept
         self.entry = entry
         self.version = 0
+        self.changed = True  # since it was last told
+        self.partners: frozenset[str] = frozenset()  # keys of those that it was told with
         self.signature: object = None  # of everything that the told record was made from
 
 
@@ -71,6 +75,9 @@ class LiveCases:
         self._held: dict[str, _Held] = {}
         self._gone: list[tuple[str, str]] = []  # key and id of told cases that are none after all
         self._stale = False
+        self._anew = True  # all are to be looked at
+        self._by_hash: dict[str, set[str]] = {}
+        self._learned: dict[str, set[str]] = {}  # addresses of hosts by joins
 
     def __len__(self) -> int:
         return len(self._held)
@@ -84,23 +91,40 @@ class LiveCases:
             held = self._held.get(change.key)
             if change.case is None:
                 if held is not None:
-                    del self._held[change.key]
+                    self._drop(change.key)
                     if held.kept.told is not None:
                         self._gone.append((change.key, held.kept.told))
                 continue
             data = _ENCODER.encode(change.case)
             if held is None:
-                self._held[change.key] = _Held(Kept(change.key, data, change.final), entry_of(0, change.case))
+                self._add(_Held(Kept(change.key, data, change.final), entry_of(0, change.case)))
                 continue
             held.kept.final = change.final
             if held.kept.case != data:
-                held.kept.case, held.entry = data, entry_of(0, change.case)
+                held.kept.case = data
+                self._drop(change.key)
+                held.entry = entry_of(0, change.case)
+                self._add(held)
                 held.version += 1
+                held.changed = True
+
+    def _add(self, held: _Held) -> None:
+        self._held[held.kept.key] = held
+        if held.entry.sha256:
+            self._by_hash.setdefault(held.entry.sha256, set()).add(held.kept.key)
+
+    def _drop(self, key: str) -> None:
+        held = self._held.pop(key)
+        known = self._by_hash.get(held.entry.sha256 or "")
+        if known is not None:
+            known.discard(key)
+            if not known:
+                del self._by_hash[held.entry.sha256 or ""]
 
     def resume(self, kept: Kept) -> None:
         """Take up a case as it was kept. Raises msgspec.MsgspecError."""
-        self._held[kept.key] = _Held(kept, entry_of(0, _DECODER.decode(kept.case)))
-        self._stale = True
+        self._add(_Held(kept, entry_of(0, _DECODER.decode(kept.case))))
+        self._stale = self._anew = True
 
     def unfinished(self) -> list[str]:
         """Keys of the cases that may still change."""
@@ -113,7 +137,7 @@ class LiveCases:
 
     def judge_anew(self) -> None:
         """Judge every case of the window again: what is usual is known better."""
-        self._stale = True
+        self._stale = self._anew = True
         for held in self._held.values():
             held.signature = None
 
@@ -123,12 +147,30 @@ class LiveCases:
         """Whether something changed since it was last told."""
         return self._stale
 
+    def _looked_at(self) -> list[str]:
+        """Keys of the cases to join and judge: those that changed, and all that may have to do with them."""
+        if self._anew:
+            return sorted(self._held)
+        changed = {key for key, one in self._held.items() if one.changed}
+        times = [self._held[key].entry.time for key in changed]
+        first, last = min(times, default=0) - NEAR, max(times, default=0) + NEAR
+        found = {key for key, one in self._held.items() if first <= one.entry.time <= last}
+        for key in changed:
+            found |= self._by_hash.get(self._held[key].entry.sha256 or "", set())
+        for key in list(found):
+            found |= self._held[key].partners & self._held.keys()
+        return sorted(found | changed)
+
     def tell(self) -> Iterator[Told]:
         """Join and judge what changed; what differs from what was told before is told."""
-        self._stale = False
-        order = sorted(self._held)
+        order = self._looked_at()
+        if self._anew:
+            self._learned = {}
+        self._stale = self._anew = False
         held = [self._held[key] for key in order]
         joins = Joins(self.addresses)
+        for host, found in self._learned.items():
+            joins.addresses.setdefault(host, set()).update(found)
         for number, one in enumerate(held):
             entry = copy.copy(one.entry)
             entry.number = number
@@ -141,8 +183,13 @@ class LiveCases:
         self._gone = []
         seen: dict[str, int] = {}
         told: list[Told] = []
+        for host, known in joins.addresses.items():
+            self._learned.setdefault(host, set()).update(known)
         for number, one in enumerate(held):
+            one.changed = False
+            one.partners = frozenset(held[other].kept.key for other, _ in partners.get(number, ()))
             if number in taken:
+                one.partners = frozenset((held[taken[number]].kept.key,))
                 if one.kept.told is not None:
                     withdrawn.append((one.kept.told, taken[number]))
                     self._set_told(one, None, "")
@@ -224,5 +271,5 @@ class LiveCases:
                 self._leave(one.kept.key)
 
     def _leave(self, key: str) -> None:
-        del self._held[key]
+        self._drop(key)
         self.changed.add(key)

@@ -57,15 +57,6 @@ class LiveMemory:
         """Whether nothing of the facet was given up."""
         return not self.evicted.get(facet)
 
-    def all(self) -> list[tuple[str, str, str, float, int, int]]:
-        """Everything, as `learn` takes it."""
-        return [
-            (facet, key, host, cell.level, cell.first, cell.last)
-            for facet, keys in self._cells.items()
-            for key, hosts in keys.items()
-            for host, cell in hosts.items()
-        ]
-
 
 class LiveFacts:
     """The sum of all facts."""
@@ -113,7 +104,7 @@ class LiveFacts:
         return next(iter(hosts)) if len(hosts) == 1 else None
 
     def told(self) -> Facts:
-        """All facts, as `learn` takes them."""
+        """All facts but what was counted, as `learn` takes them: the counters are in the history of the store."""
         return Facts(
             kinds={host: sorted(kinds) for host, kinds in self.kinds.items()},
             names=self.names,
@@ -123,7 +114,5 @@ class LiveFacts:
             peers={peer: sorted(hosts) for peer, hosts in self.usual.peers.items()},
             talkers=sorted(self.usual.hosts),
             redirects=self.usual.redirects,
-            counters=self.memory.all(),
-            evicted=self.memory.evicted,
             late=self.memory.late,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -39,6 +40,8 @@ from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
+OBJECTS = 10_000
+"""Objects between two searches for garbage in cycles while folding."""
 ROWS_IN_MEMORY = 1_000
 """Rows that a worker holds before it spills a sorted run."""
 
@@ -284,8 +287,19 @@ def correlate(
     addresses: dict[str, set[str]] | None = None,
 ) -> Iterator[Transfer]:
     """Fold the rows, join hosts and wire (`addresses`: host key -> its addresses, as far as its logs tell) and judge."""
-    cases = _folded(runs, work_dir, kinds, names, wire or WireCases())
+    cases = _seldom_collecting(_folded(runs, work_dir, kinds, names, wire or WireCases()))
     yield from judge.all(joined_on_disk(cases, work_dir, addresses or {}))
+
+
+def _seldom_collecting(cases: Iterator[Case]) -> Iterator[Case]:
+    """The same, with garbage in cycles looked for less often: a fold holds much, and little of it is garbage."""
+    before = gc.get_threshold()
+    if before[0]:  # somebody who has switched it off wants none
+        gc.set_threshold(max(OBJECTS, before[0]), *before[1:])
+    try:
+        yield from cases
+    finally:
+        gc.set_threshold(*before)
 
 
 def _folded(

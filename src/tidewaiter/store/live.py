@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from tidewaiter.baseline.counters import Counters
+from tidewaiter.baseline.counters import FACETS, Counters
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 from tidewaiter.sink import Change, Delivery
 from tidewaiter.store import tables
@@ -67,6 +67,12 @@ class LiveStore:
     def cases(self) -> Iterator[tuple[str, bytes]]:
         """Key and JSON of every case of the window."""
         return self._all(tables.live_case)
+
+    def counters(self, most: int) -> Iterator[tuple[str, str, str, float, int, int]]:
+        """The strongest counters of the history, `most` of each facet: facet, key, host, level, first, last."""
+        for facet in FACETS:
+            for key, host, cell in self.store.history.strongest(facet, most):
+                yield facet, key, host, cell.level, cell.first, cell.last
 
     def ticks(self, after: int) -> Iterator[tuple[int, bytes]]:
         """Number and JSON of every tick after one, in order."""
