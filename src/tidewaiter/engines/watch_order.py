@@ -64,7 +64,7 @@ class Log:
     @property
     def behind(self) -> bool:
         """Whether more of it is waiting than what just came in."""
-        if not self.caught_up and (self.at is not None or self.queue):
+        if not self.caught_up and (not self.idle or time.monotonic() - self.since < LAGGING):
             return True
         return bool(self.queue) and time.time_ns() // 1_000 - self.queue[0].received > LAGGING * SECOND
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from tidewaiter.engines.workers import _without_main
-from tidewaiter.pipeline.live_reading import LiveReader, Piece, Read
+from tidewaiter.pipeline.live_reading import LiveReader, Piece, Read, warm
 
 PATIENCE = 120.0
 """Seconds that a process may take for a piece before it is given up."""
@@ -41,6 +41,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which lets us finish
     tempfile.tempdir = work_dir
     reader = LiveReader(Path(work_dir), name, half_life)
+    warm()  # nobody waits for the first event to load a language
     rows, facts, rest = msgspec.json.Encoder(), msgspec.json.Encoder(), msgspec.msgpack.Encoder()
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -150,8 +151,6 @@ class Running:
         state: Path,
         report: Report,
     ) -> None:
-        from tidewaiter.pipeline import inputs
-
         self.options, self.report, self.folder = options, report, state
         facts = LiveFacts()
         facts.memory.half_life = store.history.begin(None)
@@ -167,8 +166,10 @@ class Running:
             )
             for outlet in outlets
         )
-        self._work = inputs.work_folder()
-        self.readers = Readers(Path(self._work.name), options.readers, facts.memory.half_life)
+        self._work = state / "work"
+        shutil.rmtree(self._work, ignore_errors=True)  # of a watch that was killed
+        self._work.mkdir(mode=0o700)
+        self.readers = Readers(self._work, options.readers, facts.memory.half_life)
         self.watch = Watch(
             list(found), self.readers, self.state, self.live, settle=options.settle, report=report, woken=self.couriers
         )
@@ -217,4 +218,4 @@ class Running:
         self.couriers.stop()
         self.health.look(now_at_once=True)
         self.health.stop()
-        self._work.cleanup()
+        shutil.rmtree(self._work, ignore_errors=True)

