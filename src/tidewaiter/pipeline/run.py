@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -261,8 +262,16 @@ class WireCases:
 
     def __init__(self, usual: FlowBaseline | None = None, internal: tuple[str, ...] = ()) -> None:
         self.usual = usual or FlowBaseline()
-        self.view = WireView(Roles(internal), self.usual)
-        self._analytics: list[analytic.WireAnalytic] = [entry.load() for entry in analytic.WIRE_REGISTER]
+        self._internal = internal
+
+    @functools.cached_property
+    def view(self) -> WireView:
+        """Whose side is whose, by all logs; made when the first network event is folded."""
+        return WireView(Roles(self._internal), self.usual)
+
+    @functools.cached_property
+    def _analytics(self) -> list[analytic.WireAnalytic]:
+        return [entry.load() for entry in analytic.WIRE_REGISTER]
 
     def nothing(self, glimpses: Sequence[Glimpse]) -> bool:
         """Whether these records, all of one group, amount to nothing, whatever else they say."""

@@ -220,7 +220,7 @@ def _recalled() -> list[Any] | None:
     import hyperscan
 
     databases: list[Any] = []
-    for name in _DATABASES:
+    for name in _DATABASES if kept.usable() else ():
         data = kept.recall(name, _key())
         if data is None:
             return None
@@ -228,7 +228,7 @@ def _recalled() -> list[Any] | None:
             databases.append(hyperscan.loadb(data, hyperscan.HS_MODE_BLOCK))
         except hyperscan.error:  # made for a processor that this one is not
             return None
-    return databases
+    return databases or None
 
 
 def _made() -> list[Any]:
@@ -238,7 +238,7 @@ def _made() -> list[Any]:
     patterns = sieve_patterns.load()
     marks = patterns.hints[-1] + r"[^\x00]*\x00"  # told once a text
     databases = [_compiled(patterns.always, [*patterns.hints[:-1], marks]), _compiled(patterns.asked)]
-    for name, database in zip(_DATABASES, databases, strict=True):
+    for name, database in zip(_DATABASES, databases, strict=True) if kept.usable() else ():
         kept.keep(name, _key(), hyperscan.dumpb(database))
     return databases
 
