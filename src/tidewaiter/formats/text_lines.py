@@ -122,7 +122,8 @@ def _extend(rest: bytes, left_off: int, more: bytes, longest: int) -> tuple[byte
 def _block(number: int, data: bytes, left_off: int, longest: int) -> TextBlock:
     """The block without CR at the ends of lines and NUL at either end; most have neither, so the text is asked first."""
     cut = {0: left_off} if left_off else {}
-    if b"\r" not in data and b"\0" not in data and len(data) <= longest:
+    fits = len(data) <= longest or max(map(len, data.split(b"\n"))) <= longest
+    if fits and b"\r" not in data and b"\0" not in data:
         return TextBlock(number, data, cut)
     lines = [line.removesuffix(b"\r").strip(b"\0") for line in data.split(b"\n")]
     for index, line in enumerate(lines):
