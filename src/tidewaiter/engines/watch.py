@@ -38,9 +38,9 @@ QUEUED = 8_000_000
 POLL = 0.1
 """Seconds between two looks for new lines, where none are known to be waiting."""
 POLLED = 1_000_000
-KEEP_EVERY = 120.0
+KEEP_EVERY = 180.0
 """Seconds between two times that the states are kept, where there is something to keep."""
-KEEP_ROWS = 150_000
+KEEP_ROWS = 500_000
 FRESH = 2.0
 """Seconds for which nothing but what had just come in must have waited, for a watch that begins to be up to date."""
 SWEEP_EVERY = 30.0
