@@ -213,8 +213,10 @@ class HostFold:
 
     def skim_connection(self, glimpse: Glimpse) -> None:
         """A connection."""
-        processes = self.processes
-        process = processes.acting(glimpse)
+        processes, key = self.processes, glimpse.key
+        process = processes.by_pid.get(glimpse.pid) if key is None else processes.by_key.get(key)
+        if process is None or process.path is None:
+            process = processes.acting(glimpse)
         if glimpse.sign:
             self._came_in(glimpse)
         elif process is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -25,6 +26,8 @@ MOST = 2 * RECENT
 """So many are let grow before the earliest are given up."""
 SAME_START = 3_000_000
 """Two sensors report one start within this time (microseconds)."""
+_RECENT_STARTS = 64
+"""Starts among which the same one, told by another sensor, is looked for."""
 _DEPTH = 5
 """Ancestors, itself included, that are looked at for transfers that an event may belong to."""
 
@@ -149,7 +152,6 @@ class Processes:
         self.by_key: dict[str, Process] = {}
         self.by_pid: dict[int | None, Process] = {}  # asked for None, it has nothing
         self._kept: deque[Process] = deque()  # in the order in which they became known
-        self._recent: deque[Process] = deque(maxlen=64)
         self._nameless = False  # whether a sensor told of a start without a pid
         self.owners = 0  # processes that asked for a transfer
         self.evicted = 0
@@ -241,10 +243,17 @@ class Processes:
             elif key is None:
                 fresh.previous = known
                 known.previous = None  # one program back is enough, and a pid that is used again and again must not hold all
-        self._keep(fresh)
-        self._recent.append(fresh)
         if pid is None:
             self._nameless = True
+            self._keep(fresh)
+            return fresh
+        if key:  # as _keep, which costs a call
+            self.by_key[key] = fresh
+        self.by_pid[pid] = fresh
+        kept = self._kept
+        kept.append(fresh)
+        if len(kept) > self.most:
+            self._forget(kept.popleft())
         return fresh
 
     def _parent_of(self, glimpse: Glimpse) -> Process:
@@ -271,7 +280,7 @@ class Processes:
     def _told_without_id(self, glimpse: Glimpse) -> Process | None:
         """Exports that lose the pid of one sensor: the same command line, told by another sensor at the same time."""
         line = None
-        for process in reversed(self._recent):
+        for process in islice((one for one in reversed(self._kept) if one.seen_start), _RECENT_STARTS):
             if (process.pid is None or glimpse.pid is None) and abs(process.started - glimpse.time) <= SAME_START:
                 line = line or glimpse.read().command_line
                 if not line:
