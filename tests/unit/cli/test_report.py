@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from policy_writer import entry
 from tidewaiter.cli.commands.report import narrowed
 from tidewaiter.cli.exit_codes import ExitCode
 from tidewaiter.cli.main import run
@@ -52,6 +54,52 @@ def test_nothing_readable_leaves_no_page(tmp_path: Path) -> None:
     (tmp_path / "empty.log").write_text("")
 
     assert run(["report", str(tmp_path / "empty.log"), "-o", str(tmp_path / "page.html")]) == ExitCode.NOTHING_READABLE
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_store_is_reported_without_its_logs(evidence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, target = tmp_path / "kept.db", tmp_path / "page.html"
+    assert run(["scan", str(evidence), "--store", str(store), "--format", "jsonl", "--jobs", "1"]) == ExitCode.OK
+    (transfer,) = capsys.readouterr().out.splitlines()
+    (evidence / ".bash_history").unlink()
+
+    assert run(["report", "--store", str(store), "-o", str(target)]) == ExitCode.OK
+    page, said = target.read_text(encoding="utf-8"), capsys.readouterr().err
+    assert "http://files.example.com/tally.sh" in page
+    assert json.loads(transfer)["id"] in page
+    assert ".bash_history" in page, "the account of what was read is kept too"
+    assert f"1 transfer in {store}" in said
+    assert run(["report", "--store", str(store), "-o", "-", "--since", "2026-03-02"]) == ExitCode.OK
+    later = capsys.readouterr().out
+    assert "No transfer was found" in later
+    assert "Only since 2026-03-02T00:00:00Z." in later
+
+
+def test_a_policy_weighs_in_on_what_a_store_holds(evidence: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store, policy = tmp_path / "kept.db", tmp_path / "policy.toml"
+    policy.write_text(entry("known_bad", "tally", values=["files.example.com"]))
+    assert run(["scan", str(evidence), "--store", str(store), "--jobs", "1"]) == ExitCode.OK
+    capsys.readouterr()
+
+    assert run(["report", "--store", str(store), "-o", "-", "--policy", str(policy)]) == ExitCode.OK
+    assert "because" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["{evidence}", "--store", "{store}"], ["--store", "{store}", "--confine"], ["--store", "{store}", "--jobs", "2"]],
+    ids=["neither", "both", "confined", "jobs"],
+)
+def test_what_goes_together_is_checked(evidence: Path, tmp_path: Path, arguments: list[str]) -> None:
+    spelled = [one.format(evidence=evidence, store=tmp_path / "kept.db") for one in arguments]
+
+    assert run(["report", *spelled, "-o", str(tmp_path / "page.html")]) == ExitCode.USAGE
+    assert not (tmp_path / "page.html").exists()
+
+
+def test_a_store_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["report", "--store", str(tmp_path / "none.db"), "-o", str(tmp_path / "page.html")]) == ExitCode.USAGE
+    assert "none.db" in capsys.readouterr().err
     assert not (tmp_path / "page.html").exists()
 
 
