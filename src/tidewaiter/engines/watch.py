@@ -137,7 +137,8 @@ class Watch:
         elif self._more or now - self._polled >= POLL:
             self._polled = now
             self._came = self._poll()
-        for piece in self.order.next(now, self.readers.free):
+        crowded = self.state.folds.waiting + self._rows > ROWS_WAITING // 4
+        for piece in self.order.next(now, self.readers.free, crowded=crowded):
             if piece.data:
                 self.readers.give(piece)
             else:  # only its position moved on
@@ -155,7 +156,7 @@ class Watch:
     @property
     def pressed(self) -> bool:
         """Whether there is more to read at once."""
-        return self._more and self._commit is None
+        return (self._more or self.order.queued > 0) and self._commit is None
 
     @property
     def finished(self) -> bool:
@@ -166,6 +167,7 @@ class Watch:
         came, self._more = 0, False
         for number, feed in enumerate(self.feeds):
             if self.order.queued + came >= QUEUED:
+                self._more = True
                 break
             chunks = feed.poll(POLLED)
             self._more |= self.order.add(number, chunks)

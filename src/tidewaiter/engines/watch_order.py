@@ -25,6 +25,8 @@ HELD_BACK = 1.0
 """Seconds after which lines that may be half an event are taken as they are, where nothing follows."""
 LAGGING = 1.5
 """A chunk that waits for so many seconds shows that its log is not caught up with."""
+PIECE = 1_000_000
+"""Bytes that are read in one go where so much is waiting."""
 NEVER = -1
 
 
@@ -81,9 +83,9 @@ class Log:
             chunk = self.queue[0]
             if self.held and self.at is not None and chunk.generation != self.at.generation:
                 return self._rest()
-            self.queue.popleft()
-            self.at, self.reading, self.since = chunk, True, now
-            data, first = chunk.data, chunk.first_line
+            taken = self._taken()
+            self.at, self.reading, self.since = taken[-1], True, now
+            data, first = b"".join(one.data for one in taken), chunk.first_line
             if self.held:
                 data, first = self.held + data, self.held_line
                 self.held = b""
@@ -93,11 +95,24 @@ class Log:
                 data=data,
                 head=chunk.head,
                 generation=chunk.generation,
-                final=chunk.finished,
+                final=taken[-1].finished,
             )
         if self.held and not self.deaf and now - self.since > HELD_BACK:
             return self._rest()
         return None
+
+    def _taken(self) -> list[Chunk]:
+        """The next chunks of one generation, about a PIECE of them."""
+        taken = [self.queue.popleft()]
+        size = len(taken[0].data)
+        while self.queue and not taken[-1].finished and size + len(self.queue[0].data) <= PIECE:
+            following = self.queue[0]
+            whole = taken[-1].data.endswith(b"\n") or not taken[-1].data
+            if following.generation != taken[0].generation or not whole:
+                break
+            taken.append(self.queue.popleft())
+            size += len(following.data)
+        return taken
 
     def _rest(self) -> Piece | None:
         """What is held, as it is."""
@@ -180,12 +195,12 @@ class Order:
         """Whether all that came in was read."""
         return all(log.idle and (not log.held or log.deaf) for log in self.logs.values())
 
-    def next(self, now: float, free: Callable[[str], bool]) -> Iterator[Piece]:
-        """What to read now, of logs whose reader is free: of those that lag behind, the one that is earliest in log time."""
+    def next(self, now: float, free: Callable[[str], bool], *, crowded: bool = False) -> Iterator[Piece]:
+        """What to read now, of logs whose reader is free. Where many rows wait, only of the log that they wait for."""
         behind = [log for log in self.logs.values() if log.behind]
         first = min((log.latest or 0 for log in behind), default=0)
         for log in list(self.logs.values()):
-            if behind and log.queue and log.latest is not None and log.latest > first + DISORDER:
+            if crowded and behind and log.queue and log.latest is not None and log.latest > first + DISORDER:
                 continue  # its rows would wait anyway
             piece = log.piece(now) if free(log.log_file) else None
             if piece is not None:

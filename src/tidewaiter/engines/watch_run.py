@@ -197,8 +197,8 @@ class Running:
                 self._prune()
             if once and self.watch.finished:
                 break
-            if not self.readers.waiting:
-                self.stopping.wait(0.001 if self.watch.pressed else 0.05)
+            if not self.readers.waiting and not self.watch.pressed:
+                self.stopping.wait(0.05)
 
     def _prune(self) -> None:
         from tidewaiter.errors import StoreError

@@ -52,7 +52,7 @@ def test_of_logs_that_lag_behind_the_earliest_is_read() -> None:
     order.logs["early"].done(Read(recognised_as="x", latest=10 * SECOND), 1.0)
     order.logs["late"].done(Read(recognised_as="x", latest=500 * SECOND), 1.0)
     order.add(0, [_chunk("early", caught_up=False), _chunk("late", caught_up=False)])
-    assert [piece.log_file for piece in order.next(1.0, _free)] == ["early"]
+    assert [piece.log_file for piece in order.next(1.0, _free, crowded=True)] == ["early"]
     assert order.rule(1.0) == Rule(10 * SECOND - DISORDER, NEVER)
 
 
@@ -109,11 +109,18 @@ def test_what_is_held_of_a_log_that_was_rotated_is_read_before_the_new_one() -> 
 
 def test_a_position_is_that_of_what_was_read_not_of_what_is_being_read() -> None:
     order = Order(settle=0.4)
-    order.add(0, [_chunk("a", b"one\n"), _chunk("a", b"other\n")])
+    order.add(0, [_chunk("a", b"one\n"), _chunk("a", b"other\n", generation="2")])
     _read(order, 1.0, 1)
     assert order.logs["a"].position.position == {"at": 4}
     next(order.next(1.0, _free))
     assert order.logs["a"].position.position == {"at": 4}
+
+
+def test_chunks_that_wait_are_read_in_one_go() -> None:
+    order = Order(settle=0.4)
+    order.add(0, [_chunk("a", b"one\n"), _chunk("a", b"two\n"), _chunk("a", b"new\n", generation="2")])
+    [piece] = order.next(1.0, _free)
+    assert (piece.data, piece.generation) == (b"one\ntwo\n", "1")
 
 
 def test_a_chunk_that_waits_too_long_shows_that_its_log_lags() -> None:
