@@ -175,10 +175,12 @@ TOO_LONG = bytes(bytearray(b"too long"))
 def _blocks(file: BinaryIO) -> Iterator[tuple[int, list[bytes]]]:
     """Lines without their ends; what is behind the last one is a line too."""
     number, rest = 1, b""
-    while block := file.read(max(_FEW_LINES, len(rest))):
+    while block := file.read(max(min(_FEW_LINES, LONGEST), len(rest))):
         lines = (rest + block).split(b"\n")
         rest = lines.pop()
         if lines:
+            if len(lines[0]) > LONGEST:  # the others are shorter than what was read
+                lines[0] = TOO_LONG
             yield number, lines
             number += len(lines)
         if len(rest) >= LONGEST:
