@@ -160,22 +160,21 @@ class Feed:
             self._tell(pattern.given, f"brings more than {MOST_FILES:,} files; the rest is not followed", "name fewer")
         explicit = pattern.is_explicit()
         for log_file in found[:MOST_FILES]:
-            if not explicit:
-                log_file = self._own_name(pattern, log_file)
-            if log_file not in self._trackers and (explicit or self._is_wanted(pattern, log_file)):
+            name = log_file if explicit else self._own_name(pattern, log_file)
+            if name not in self._trackers and (explicit or self._is_wanted(pattern, name, numbered=name != log_file)):
                 from_end = self._settings.from_end and self._first
-                self._trackers[log_file] = Tracker(log_file, pattern.place(log_file), self._world, from_end=from_end)
+                self._trackers[name] = Tracker(name, pattern.place(name), self._world, from_end=from_end)
 
     def _own_name(self, pattern: Pattern, log_file: str) -> str:
         """The log file that a numbered file belongs to, where the pattern means that too, though it may not be there yet."""
         base = numbered_base(log_file)
         return base if base is not None and pattern.covers(base) else log_file
 
-    def _is_wanted(self, pattern: Pattern, log_file: str) -> bool:
-        """Whether a file that was found is a log file of its own."""
+    def _is_wanted(self, pattern: Pattern, log_file: str, *, numbered: bool) -> bool:
+        """Whether a name that was found is a log file of its own; `numbered`: found was one that rotation made of it."""
         path = pattern.place(log_file)
-        if not path.exists():
-            return True  # the pattern brought a rotated one
+        if not path.is_file():
+            return numbered and not path.exists()
         siblings = self._world.siblings(path.parent)
         if is_packed(path.name) or siblings.is_rotated(path.name, self._world.names(path.parent)):
             return False

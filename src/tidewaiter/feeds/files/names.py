@@ -19,6 +19,9 @@ PACKED = (".gz", ".xz", ".bz2")
 MOST_FILES = 10_000
 """Files that one pattern or folder may bring; a log folder with more is a mistake in the settings."""
 
+DEEPEST = 32
+"""Folders within folders that are looked into."""
+
 _DATE = r"\d{4}-?\d\d-?\d\d[\dT:._-]*Z?|\d\d:\d\d:\d\d-\d\d:\d\d:\d\d|\d{9,10}"
 _NUMBER = re.compile(r"(.+)\.(\d{1,5})")
 _DATED = re.compile(rf"(.+?)[.\-_]({_DATE})")
@@ -138,24 +141,27 @@ class Pattern:
     def _found(self) -> Iterator[str]:
         if self._wild:
             root = None if Path(self.given).is_absolute() else self._base
-            for name in sorted(glob.glob(self.given, root_dir=root, recursive=True)):  # noqa: PTH207 - keeps names as given
-                if self.place(name).is_file():
-                    yield name
+            yield from sorted(glob.glob(self.given, root_dir=root, recursive=True))  # noqa: PTH207 - keeps names as given
             return
         place = self.place(self.given)
-        if not place.is_dir():
-            if place.exists():
-                yield self.given
-            return
-        with os.scandir(place):  # os.walk would pass over a folder that may not be read
-            pass
-        for folder, inner, names in os.walk(place):
-            inner[:] = sorted(name for name in inner if not name.startswith("."))
-            within = Path(folder).relative_to(place)
-            for name in sorted(names):
-                path = Path(folder) / name
-                if not name.startswith(".") and path.is_file() and not path.is_symlink():
-                    yield str(Path(self.given) / within / name)
+        if place.is_dir():
+            yield from _within(str(place), self.given.rstrip("/") or "/", DEEPEST)
+        elif place.exists():
+            yield self.given
+
+
+def _within(folder: str, given: str, depth: int) -> Iterator[str]:
+    """The files of a folder and those within it, in order; hidden ones and links are passed over. Raises OSError."""
+    with os.scandir(folder) as entries:
+        inside = sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    for entry in inside:
+        if entry.is_file(follow_symlinks=False):
+            yield os.path.join(given, entry.name)  # noqa: PTH118 - thousands of them, every second
+        elif depth and entry.is_dir(follow_symlinks=False):
+            try:
+                yield from _within(entry.path, os.path.join(given, entry.name), depth - 1)  # noqa: PTH118 - as above
+            except OSError:  # a folder inside that may not be read does not stop the others
+                continue
 
 
 def _regex(pattern: str) -> str:

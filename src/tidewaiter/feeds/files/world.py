@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 DESCRIPTORS = 256
 """Files that are open at once; the one that was used longest ago is closed for another."""
 
-LISTING = 1.0
-"""Seconds for which the listing of a folder is believed where nothing says that it changed."""
+SETTLED = 100_000_000
+"""Nanoseconds after its last change from which on the time of change of a folder tells whether its listing still holds."""
 
 
 class World:
@@ -41,20 +41,27 @@ class World:
         self.grace = grace  # seconds a file must be quiet before an unfinished last line is taken for whole
         self._descriptors = descriptors
         self._open: OrderedDict[Tracker, None] = OrderedDict()
-        self._folders: dict[Path, tuple[float, Siblings]] = {}
+        self._folders: dict[Path, tuple[int, bool, float, Siblings]] = {}  # changed, settled by then, listed when
         self._trackers: dict[Path, Tracker] = {}
         self._names: dict[Path, set[str]] = {}
         self._readers: dict[tuple[int, int], list[tuple[Tracker, Generation]]] = {}
 
     def siblings(self, folder: Path, *, anew: bool = False) -> Siblings:
-        """What lies in a folder, at most LISTING seconds old."""
+        """What lies in a folder: now, or (cheaper while it changes all the time) a second ago."""
         found = self._folders.get(folder)
-        if found is None or anew or self.clock() - found[0] > LISTING:
+        try:
+            changed = folder.stat().st_mtime_ns
+        except OSError:
+            changed = -1
+        if found is not None and found[0] == changed and found[1]:
+            return found[3]
+        if found is None or anew or self.clock() - found[2] > 1.0:
             if len(self._folders) > 1_000:
                 self._folders.clear()
-            found = self.clock(), list_folder(folder)
+            settled = 0 <= changed < time.time_ns() - SETTLED
+            found = changed, settled, self.clock(), list_folder(folder)
             self._folders[folder] = found
-        return found[1]
+        return found[3]
 
     def follows(self, tracker: Tracker) -> None:
         """There is one more tracker."""
