@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+os.environ["TIDEWAITER_CACHE_DIR"] = ""  # no test takes anything from the cache folder of whoever runs it, or leaves it there
 ROOT = Path(__file__).resolve().parent.parent
 LOCAL = ("127.", "::1", "localhost")
 
@@ -29,15 +30,6 @@ def corpus() -> Path:
     if os.environ.get("CI", "").lower() in ("true", "1"):
         pytest.fail(missing)
     pytest.skip(missing)  # the corpus is not part of the repository
-
-
-@pytest.fixture(autouse=True, scope="session")
-def nothing_kept() -> Iterator[None]:
-    """No test takes anything from the cache folder of whoever runs it, or leaves anything there."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("TIDEWAITER_CACHE_DIR", "")
-    yield
-    patch.undo()
 
 
 @pytest.fixture(autouse=True, scope="session")
