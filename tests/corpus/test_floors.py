@@ -14,6 +14,7 @@ import pytest
 pytestmark = pytest.mark.corpus
 
 BENIGN_EVENTS = 114_556
+JOINED = 0.95
 Score = Callable[..., dict[str, Any]]
 
 
@@ -60,6 +61,26 @@ def test_recall_of_the_logs_of_two_hosts(corpus: Path, score: Score, tmp_path: P
     out = scanned(tmp_path / "lab.jsonl", evidence / "hosta", evidence / "hostb")
 
     assert score("transfers", corpus / "lab" / "truth.jsonl", out)["recall"] >= 0.85
+
+
+def test_what_crossed_the_wire_is_joined_to_what_landed(corpus: Path, tmp_path: Path) -> None:
+    """Of the transfers whose content and whose file both show in the logs: one record has both, with the file's own hash."""
+    out = scanned(tmp_path / "both.jsonl", corpus / "lab" / "evidence")
+    found = {
+        (transfer["device"]["hostname"].split(".")[0], path.rsplit("/", 1)[-1], transfer["file"]["sha256"])
+        for transfer in map(json.loads, out.read_text(encoding="utf-8").splitlines())
+        if (path := transfer["dst"]["path"]) and transfer["device"]["hostname"]
+        if transfer["stages"]["carried"]["state"] == transfer["stages"]["landed"]["state"] == "seen"
+    }
+    labels = map(json.loads, (corpus / "lab" / "truth.jsonl").read_text(encoding="utf-8").splitlines())
+    both = [
+        (label["host"], label["dest"].rsplit("/", 1)[-1], label["sha256"])
+        for label in labels
+        if label["visible"].get("file_on_wire") and label["visible"].get("file") and label["sha256"] and label["dest"]
+    ]
+
+    assert len(both) >= 20
+    assert len(found.intersection(both)) >= JOINED * len(both), sorted(set(both) - found)
 
 
 def test_few_alarms_on_benign_logs(corpus: Path, score: Score, tmp_path: Path) -> None:

@@ -140,8 +140,9 @@ class Joins:
 
     def _complete(self, entry: Entry, wires: list[Entry]) -> None:
         """What the wire adds to a host's entry, for the stages after this one."""
-        if len(wires) == 1 and wires[0].whole:
-            entry.sha256 = entry.sha256 or wires[0].sha256
+        contents = [wire for wire in wires if not wire.redirects]  # what a redirect says is not the file
+        if len(contents) == 1 and contents[0].whole:
+            entry.sha256 = entry.sha256 or contents[0].sha256
         entry.sender = entry.sender or wires[0].sender
         entry.receiver = entry.receiver or wires[0].receiver
 
@@ -295,6 +296,7 @@ def merge(case: Case, wires: Iterable[tuple[Case, str]], names: Mapping[str, str
     """The host's case with what the wire showed: carried, addresses, size and hash, and what the server answered."""
     transfer = case.transfer
     joined = list(wires)
+    contents = [wire for wire, _ in joined if not wire.marks.get("redirected", "").startswith("to ")]
     for wire, key in joined:
         offset = len(transfer.evidence)
         transfer.evidence.extend(wire.transfer.evidence)
@@ -306,7 +308,7 @@ def merge(case: Case, wires: Iterable[tuple[Case, str]], names: Mapping[str, str
             record.time = min(filter(None, (record.time, seen.time)), default=None)
             record.state = "seen"
             record.evidence = [*record.evidence, *(offset + index for index in seen.evidence)]
-        _fill(case, wire, alone=len(joined) == 1)
+        _fill(case, wire, alone=len(joined) == 1 or (len(contents) == 1 and contents[0] is wire))
         case.marks.setdefault("joined", f"{key}, {_CONFIDENCE[key]} % sure")
         for mark, detail in wire.marks.items():
             case.marks.setdefault(mark, detail)

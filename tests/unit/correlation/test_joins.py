@@ -94,6 +94,16 @@ def test_the_same_url_an_hour_later_does_not_join() -> None:
     assert len(list(joined([case(host="web1"), late], Joins()))) == 2
 
 
+def test_the_hash_of_a_redirected_file_is_that_of_the_file_and_not_of_the_answer_that_sent_there() -> None:
+    answer = case(wire=True, ip="198.51.100.9", at=1, sha256="b" * 64)
+    answer.marks["redirected"] = "to http://203.0.113.4/kit"
+    content = case(wire=True, ip="198.51.100.9", at=2, url="http://203.0.113.4/kit", sender="203.0.113.4", sha256=SUM)
+    content.marks["redirected"] = "from http://192.0.2.7/kit"
+    (one,) = joined([case(host="web1"), answer, content], Joins())
+
+    assert (one.transfer.stages["carried"].state, one.transfer.file.sha256, one.transfer.file.size) == ("seen", SUM, 9)
+
+
 def test_a_failed_answer_makes_the_attempt_a_failure() -> None:
     (one,) = joined([case(host="web1", outcome="attempted"), case(wire=True, ip="198.51.100.9", outcome="failed")], Joins())
 
