@@ -48,8 +48,8 @@ class Host:
         return Event(
             kind=kind, time=time, log_source="windows_sysmon" if self.windows else "linux_auditd", log_file=log,
             record=str(self.step), host=f"{self.name}.example.com", user="EXAMPLE\\ann", pid=pid, process_path=program,
-            **fields,
-        )  # type: ignore[arg-type]  # fields by name  # fmt: skip
+            **fields,  # type: ignore[arg-type]  # fields by name
+        )  # fmt: skip
 
     def start(self, time: int, program: str, line: str, parent: tuple[int, str]) -> tuple[int, Event]:
         """A new process."""

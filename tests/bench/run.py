@@ -132,11 +132,12 @@ class Bench:
         yield self._speed("auditd", folder, "at least 60")
 
     def network(self) -> Iterator[Row]:
-        for name, write in (
+        writers: tuple[tuple[str, Callable[[Path], None]], ...] = (
             ("Suricata EVE", lambda folder: generate_wire.eve(folder / "eve.json", self.size)),
             ("Zeek, tab-separated", lambda folder: generate_wire.zeek(folder, self.size)),
             ("Zeek, JSON", lambda folder: generate_wire.zeek(folder, self.size, as_json=True)),
-        ):
+        )
+        for name, write in writers:
             folder = self.folder(f"network-{name.lower()}")
             write(folder)
             yield self._speed(name, folder, "at least 100")

@@ -124,8 +124,10 @@ def _words(body: bytes, argc: int) -> list[str]:
     if len(words) != argc + 2 or not body.isascii():
         return arguments([body], argc)
     argv = []
-    for word in words[2:]:
-        bare = word[word.find(b"=") + 1 :]
+    for number, word in enumerate(words[2:]):
+        name, _, bare = word.partition(b"=")
+        if name != b"a%d" % number:
+            return arguments([body], argc)
         if bare[:1] != b'"':
             argv.append(short_value(bare) or bare.decode())
         elif bare[-1:] == b'"' and len(bare) > 1:
