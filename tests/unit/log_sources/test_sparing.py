@@ -207,3 +207,24 @@ def test_auditd_gives_one_event_of_what_nobody_needs_one_by_one(tmp_path: Path) 
     assert kinds[EventKind.FILE_MODE] > 10
     assert kept == {**kinds, EventKind.FILE_MODE: 1}
     assert levels(spared.seen) == levels(plain.seen)
+
+
+def test_bytes_that_are_no_text_are_damage_wherever_they_stand(tmp_path: Path) -> None:
+    generate_wire.eve(tmp_path / "eve.json", 30_000)
+    generate_wire.zeek(tmp_path, 30_000, as_json=True)
+    for name, file, spoiled in (
+        ("suricata_eve", "eve.json", b'"in_iface":"eth0'), ("zeek", "conn.log", b'"history":"ShADadfF'),
+    ):  # fmt: skip
+        content = (tmp_path / file).read_bytes().replace(spoiled, spoiled + b"\xff", 1)
+        (tmp_path / file).write_bytes(content)
+        plain, _ = same(name, tmp_path / file)
+        assert plain.account.damaged == 1
+
+
+def test_a_carriage_return_is_no_number(tmp_path: Path) -> None:
+    generate_wire.zeek(tmp_path, 30_000)
+    lines = (tmp_path / "conn.log").read_bytes().split(b"\n")
+    lines[20] = lines[20].replace(b"\t0\tShADadfF", b"\t\r\tShADadfF")
+    (tmp_path / "conn.log").write_bytes(b"\n".join(lines))
+    plain, _ = same("zeek", tmp_path / "conn.log")
+    assert plain.account.damaged == 1

@@ -156,7 +156,10 @@ class Counting:
         """What the records of one type in a block come to; None where the builders are to read each of them."""
         kind, decode, weigh = _WAYS[name]
         try:
-            records = decode(b"\n".join(lines))
+            data = b"\n".join(lines)
+            if not data.isascii():
+                data.decode()  # what is not looked at must be text too
+            records = decode(data)
         except (msgspec.DecodeError, ValueError, RecursionError):
             return None
         if len(records) != len(lines):

@@ -61,9 +61,9 @@ def quiet_text(name: str, data: bytes, lines: list[bytes], layout: Layout, needs
 
 
 def _has_empty(data: bytes) -> bool:
-    """Whether a line or a field holds nothing at all, which Zeek never writes."""
+    """Whether a line or a field holds nothing at all, which Zeek never writes, or a CR, which Polars takes for nothing."""
     edges = data[:1], data[-1:]
-    return any(pair in data for pair in (b"\t\t", b"\t\n", b"\n\t", b"\n\n")) or b"\t" in edges or b"\n" in edges
+    return any(pair in data for pair in (b"\t\t", b"\t\n", b"\n\t", b"\n\n", b"\r")) or b"\t" in edges or b"\n" in edges
 
 
 def _frame(polars: Any, data: bytes, wanted: list[str], layout: Layout) -> Any:

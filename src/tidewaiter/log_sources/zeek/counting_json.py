@@ -74,6 +74,8 @@ def quiet_json(name: str, data: bytes, lines: int, needs: Needs) -> Quiet | None
     if any(field in data for field in _OF_OTHERS[name]):
         return None
     try:
+        if not data.isascii():
+            data.decode()  # what is not looked at must be text too
         records = _DECODE[name](data)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
