@@ -12,13 +12,17 @@ from tidewaiter.schema.account import Account
 
 YEAR = 366 * 24 * 3_600 * 1_000_000
 """Times below it (microseconds) are of 1970, when nobody kept such logs: their year is not known."""
+DAY = 24 * 3_600 * 1_000_000
 AFTER = 2 * 24 * 3_600 * 1_000_000
 """A log may go on for so much longer than those beside it."""
 
 
 def is_undated(time: int) -> bool:
-    """Whether a time is one whose year is not known."""
-    return 0 < time < YEAR
+    """Whether a time is one whose year is not known.
+
+    Times within the first day stay: captures whose clock begins at zero have such.
+    """
+    return DAY <= time < YEAR
 
 
 def dated(time: int, latest: int) -> int:

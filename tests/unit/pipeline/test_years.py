@@ -30,6 +30,8 @@ def test_the_year_is_the_one_next_before_the_end_of_the_others(undated: str, lat
 
 def test_times_that_are_known_stay() -> None:
     assert not is_undated(0)
+    assert not is_undated(_micros("1970-01-01T00:02:00"))  # a capture whose clock begins at zero
+    assert is_undated(_micros("1970-01-02T00:00:00"))
     assert not is_undated(_micros("2026-01-01T00:00:00"))
     known = Neighbours([Account(log_file="a/one.log", last=_micros("2026-05-01T00:00:00"))])
     assert known.dated(_micros("2020-02-02T00:00:00"), "a/two.log") == _micros("2020-02-02T00:00:00")
