@@ -6,6 +6,7 @@ the log is there. Whoever feeds it keeps what is not whole yet (`Read.held`) and
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections import OrderedDict
@@ -143,7 +144,7 @@ class LiveReader:
     def __init__(self, work_dir: Path, name: str, half_life: float = HALF_LIFE) -> None:
         self._reader = _PieceReader(work_dir, name, half_life)
         self._known: OrderedDict[tuple[str, str], tuple[Recognised, Any]] = OrderedDict()
-        self._path = work_dir / f"piece-{name}"
+        self._file = _PieceFile(work_dir / f"piece-{name}")
 
     def read(self, piece: Piece) -> Read:
         """Read one piece. Raises nothing for bad input: that is in what comes back."""
@@ -163,8 +164,8 @@ class LiveReader:
     def _take(self, whole: bytes, piece: Piece, recognised: Recognised, source: Any, read: Read) -> None:
         header = header_of(piece.head) if piece.first_line > 1 else b""
         content = header + whole
-        self._path.write_bytes(content)
-        opened = Opened(path=self._path, log_file=piece.log_file, size=len(content), head=content[:HEAD_BYTES])
+        self._file.put(content)
+        opened = Opened(path=self._file.path, log_file=piece.log_file, size=len(content), head=content[:HEAD_BYTES])
         result = self._reader.take(opened, recognised, source, piece.first_line - 1 - header.count(b"\n"))
         rows = self._reader.taken()
         read.facts = facts_of(result)
@@ -189,8 +190,8 @@ class LiveReader:
         for head in (piece.head, piece.data[:HEAD_BYTES]):
             if not head:
                 continue
-            self._path.write_bytes(head)
-            opened = Opened(path=self._path, log_file=piece.log_file, size=len(head), head=head[:HEAD_BYTES])
+            self._file.put(head)
+            opened = Opened(path=self._file.path, log_file=piece.log_file, size=len(head), head=head[:HEAD_BYTES])
             recognised = inputs.recognise(opened)
             if recognised is not None:
                 known = self._known[key] = (recognised, self._reader.source(recognised))
@@ -205,6 +206,32 @@ class LiveReader:
         del recognised
         ask = getattr(source, "whole", None)
         return data if ask is None else data[: ask(data)]
+
+
+class _PieceFile:
+    """The file that readers are given a piece in: in memory where the system has such, so that a full disk costs nothing."""
+
+    def __init__(self, fallback: Path) -> None:
+        self.path = fallback
+        self._descriptor: int | None = None
+        if hasattr(os, "memfd_create"):
+            self._descriptor = os.memfd_create("piece", os.MFD_CLOEXEC)
+            self.path = Path(f"/proc/self/fd/{self._descriptor}")
+
+    def put(self, content: bytes) -> None:
+        """Let the file hold this and nothing else. On a disk that is full it waits for room: the piece must not be lost."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+            done = 0
+            while done < len(content):
+                done += os.pwrite(self._descriptor, content[done:], done)
+            return
+        while True:
+            try:
+                self.path.write_bytes(content)
+                return
+            except OSError:
+                time.sleep(0.5)
 
 
 def warm() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 
@@ -77,6 +78,13 @@ def test_half_an_event_is_held_and_nothing_of_it_is_read(reader: LiveReader) -> 
     assert (read.rows, read.held, read.held_line) == ([], first, 1)
     whole = reader.read(Piece(log_file="audit.log", data=read.held + rest, head=first, final=True))
     assert len(whole.rows) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="this system has no files in memory")
+def test_a_piece_needs_no_room_on_the_disk(tmp_path: Path) -> None:
+    data = _text(EVE)
+    reader = LiveReader(tmp_path / "there is no such folder", "one")
+    assert reader.read(Piece(log_file=EVE, data=data, head=data[:HEAD])).rows
 
 
 def test_what_nobody_knows_is_said(reader: LiveReader) -> None:
