@@ -77,9 +77,11 @@ def test_kills_lose_nothing_and_repeat_nothing(nats_server: NatsServer, start: S
     assert numbers_are_right(reader.kept)
     assert len({line.generation for line in reader.kept}) == 1
     ends = time.monotonic() + 20
-    while unacknowledged(nats_server, "LOGS") != [0] and time.monotonic() < ends:
+    answers: list[list[int]] = []  # the last reader may still be putting its consumer in place of the one before
+    while answers[-10:] != [[0]] * 10 and time.monotonic() < ends:
+        answers.append(unacknowledged(nats_server, "LOGS"))
         time.sleep(0.1)
-    assert unacknowledged(nats_server, "LOGS") == [0]  # one consumer, and all it had is acknowledged
+    assert answers[-10:] == [[0]] * 10  # one consumer, and all it had is acknowledged
     if retention != "limits":
         left = nats_server.do(lambda context: context.stream_info("LOGS"))
         assert left.state.messages == 0
