@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tidewaiter.drill import ledger
+
 
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
-    """Wait for the tests of drills that other processes run."""
+    """Wait for the tests of drills that other processes run, then take away what tests that were killed left behind."""
     with (Path(tempfile.gettempdir()) / f"tidewaiter-tests-of-drills-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        ledger.clean()
         yield

@@ -30,8 +30,12 @@ def drilled(folder: Path, arguments: Sequence[str], watch: Watch) -> tuple[int, 
         with recorder.recording(render(named("auditd")), folder) as log:
             told = [word.format(log=log) for word in arguments]
             process = logged_in(["drill", "--yes", "--format", "jsonl", "--output", str(result), *METHODS, *told])
-            watch(process, log)
-            code = process.wait(120)
+            try:
+                watch(process, log)
+                code = process.wait(120)
+            finally:
+                process.terminate()
+                process.wait(60)
     except (recorder.NotUsable, subprocess.SubprocessError) as reason:
         pytest.skip(f"the kernel's audit cannot be used here: {reason}")
     return code, {row["method"]: row for row in map(json.loads, result.read_text(encoding="utf-8").splitlines())}
