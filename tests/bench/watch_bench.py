@@ -24,6 +24,9 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from live_feed import Watching, Writer, kept, mixed, scanned  # noqa: E402 - beside this folder, which is run as a program
 
+RECENT = 60.0
+"""Seconds of stored records that are looked at each time."""
+
 
 def load(rate: int, seconds: float) -> None:
     """`rate` events a second for so long: a third each of audit, EVE and Windows events as broad settings log them."""
@@ -47,10 +50,9 @@ def _load(work: Path, rate: int, seconds: float) -> None:
     seen: set[str] = set()
     started = time.monotonic()
     while feeding.poll() is None or time.monotonic() - started < seconds + 5:
-        time.sleep(0.1)
+        time.sleep(0.5)
         delays += _delays(watching.store, seen)
-        if int(time.monotonic() - started) % 5 == 0:
-            sizes.append(_memory(watching))
+        sizes.append(_memory(watching))
         if time.monotonic() - started > seconds + 30:
             break
     told = json.loads(feeding.stdout.read() if feeding.stdout else "{}")
@@ -67,18 +69,19 @@ def _load(work: Path, rate: int, seconds: float) -> None:
         print(f"delay, line written to record stored: median {delays[len(delays) // 2]:.2f} s, "
               f"p99 {delays[len(delays) * 99 // 100]:.2f} s, most {delays[-1]:.2f} s")  # fmt: skip
     print(f"processor: {cpu:.1f} s for {told['seconds']:.0f} s of feed, {cpu / told['events'] * 1e6:.0f} us an event")
-    third = max(1, len(sizes) // 3)
-    print(
-        f"memory: {max(sizes):.0f} MB at most; first third {max(sizes[:third]):.0f} MB, last third {max(sizes[-third:]):.0f} MB"
-    )
+    tenth = max(1, len(sizes) // 10)
+    peaks = ", ".join(f"{max(sizes[start : start + tenth]):.0f}" for start in range(0, len(sizes), tenth))
+    print(f"memory: {max(sizes):.0f} MB at most; in each tenth of the time {peaks} MB")
 
 
 def _delays(store: str, seen: set[str]) -> list[float]:
     """Seconds from writing to storing of transfers that are new: the URL of each says when its line was written."""
     found = []
+    recent = int((time.time() - RECENT) * 1e6)
     try:
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True, timeout=5) as connection:
-            rows = connection.execute("select added_at, record from transfer order by added_at").fetchall()
+            asked = "select added_at, record from transfer where added_at > ? order by added_at"
+            rows = connection.execute(asked, (recent,)).fetchall()
     except sqlite3.Error:
         return []
     for added, record in rows:

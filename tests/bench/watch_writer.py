@@ -3,7 +3,8 @@
     python tests/bench/watch_writer.py FOLDER EVENTS_A_SECOND SECONDS
 
 Log time is the wall clock. The URL of each transfer ends in the moment at which its line was written. At the end what was
-written is said as JSON. What is written is made up beforehand, so that writing costs little beside what is measured.
+written is said as JSON. Logs are rotated by name, and the oldest go. What is written is made up beforehand, so that writing
+costs little beside what is measured.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ TURN = 0.02
 BLOCKS = 250
 EVERY = 0.5
 """Seconds between two transfers."""
+ROTATED, KEPT = 500_000_000, 8
+"""Bytes after which a log is renamed, and how many renamed ones stay."""
 _EPOCH, _SHORT, _LONG = "@EPOCH@", "@SHORT@", "@LONG@"
 
 
@@ -99,10 +102,36 @@ def turns(seconds: float) -> Iterator[tuple[int, float]]:
         yield number, time.time()
 
 
+class _Rotated:
+    """A log that grows and is renamed: `log`, `log.1`, `log.2` and so on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.file = path.open("ab", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        self.file.write(data)
+        if self.file.tell() < ROTATED:
+            return
+        self.close()
+        for number in range(KEPT, -1, -1):
+            older = self.path.with_name(f"{self.path.name}.{number}") if number else self.path
+            if not older.exists():
+                continue
+            if number == KEPT:
+                older.unlink()
+            else:
+                older.rename(self.path.with_name(f"{self.path.name}.{number + 1}"))
+        self.file = self.path.open("ab", buffering=0)
+
+    def close(self) -> None:
+        self.file.close()
+
+
 def main(folder: str, rate: int, seconds: float) -> None:
     """Write, and say what was written."""
     made = blocks(rate)
-    files = {name: (Path(folder) / name).open("ab", buffering=0) for name in (AUDIT, WINDOWS, EVE)}
+    files = {name: _Rotated(Path(folder) / name) for name in (AUDIT, WINDOWS, EVE)}
     lines, size, transfers, events = 0, 0, 0, 0
     started = time.monotonic()
     for number, now in turns(seconds):
