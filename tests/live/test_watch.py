@@ -262,7 +262,8 @@ def test_a_sink_that_is_down_gets_everything_later(tmp_path: Path, logs: Path) -
     assert {row["id"] for row in _Receiver.got} - gone == set(wanted)
 
 
-def test_ctrl_c_loses_nothing(tmp_path: Path, logs: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_being_told_to_end_loses_nothing(tmp_path: Path, logs: Path, number: signal.Signals) -> None:
     lines = list(mixed(20, rate=200))
     writer = Writer(logs, lines, pace=len(lines) / 8)
     writer.start()
@@ -274,7 +275,7 @@ def test_ctrl_c_loses_nothing(tmp_path: Path, logs: Path) -> None:
         _wait_for(status.exists, 30)
         time.sleep(1.5)
         assert watching.process is not None
-        os.killpg(watching.process.pid, signal.SIGINT)  # a terminal sends it to all processes of the group
+        os.killpg(watching.process.pid, number)  # a terminal and systemd send it to all processes of the group
         assert watching.process.wait(60) == 0
     writer.join()
     watching.finish()

@@ -1,7 +1,7 @@
 """The reading processes of a watch: pieces of logs in, rows and facts out, as the JSON that the store keeps.
 
-A log whose reader joins lines stays with one process, which remembers what it knows of it. A process that crashes or hangs
-costs the piece that it was at, which is reported; another one takes its place.
+A log whose reader joins lines stays with one process, which remembers what it knows of it. Another process takes the place of
+one that crashes or hangs. A piece is tried twice: one at which two processes crash, or one hangs, is given up and reported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ class Done(NamedTuple):
 
 
 def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the engine, which lets us finish
+    for asked in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # may go to a whole group; the engine lets us finish
+        signal.signal(asked, signal.SIG_IGN)
     tempfile.tempdir = work_dir
     reader = LiveReader(Path(work_dir), name, half_life)
     warm()  # nobody waits for the first event to load a language
@@ -67,6 +71,7 @@ class _Process:
             self.process.start()
         theirs.close()
         self.given: deque[Piece] = deque()
+        self.second_try = False  # whether another process crashed at the first piece
         self.ready = False
         self.since = time.monotonic()
 
@@ -150,21 +155,30 @@ class Readers:
                 if read.remembers:
                     self._of.setdefault(one.given[0].log_file, place)
                 found.append(Done(one.given.popleft().log_file, read, rows, facts))
+                one.second_try = False
         except (EOFError, OSError):
             one.process.join(1.0)
-            self._give_up(place, one, found, f"the reader crashed (exit {one.process.exitcode})")
+            if one.given and one.ready and not one.second_try:
+                self._replace(place, one).second_try = True
+            else:
+                self._give_up(place, one, found, f"the reader crashed (exit {one.process.exitcode})")
             return
         if one.given:
             self._send(one)
 
     def _give_up(self, place: int, one: _Process, found: list[Done], problem: str) -> None:
         """Report the piece that the process was at and give the others to a new one."""
-        one.stop()
-        fresh = self._all[place] = self._start()
         if one.given and one.ready:
             piece = one.given.popleft()
             found.append(Done(piece.log_file, Read(problem=problem), b"[]", b"{}"))
+        self._replace(place, one)
+
+    def _replace(self, place: int, one: _Process) -> _Process:
+        """A new process, with what the old one was given."""
+        one.stop()
+        fresh = self._all[place] = self._start()
         fresh.given = one.given
+        return fresh
 
     def close(self) -> None:
         """End all processes."""

@@ -49,16 +49,54 @@ def test_pieces_come_back_as_rows_and_facts(readers: Readers) -> None:
     assert "web1" in msgspec.json.decode(found[AUDIT].facts, type=Facts).kinds
 
 
-def test_a_process_that_dies_costs_its_piece(readers: Readers) -> None:
-    readers.give(_piece(AUDIT))
-    _heard(readers, 1)
+def _dies(readers: Readers) -> None:
+    """The process that has the log is at a piece, and is killed. Waits until another one has taken its place."""
     place = readers._of[AUDIT]
     process = readers._all[place].process
     os.kill(process.pid, signal.SIGSTOP)  # it must be at the piece when it dies
-    readers.give(_piece(AUDIT))
-    readers.give(_piece(AUDIT))
+    while not readers._all[place].given:
+        readers.give(_piece(AUDIT))
+    readers.hear(0.1)
     os.kill(process.pid, signal.SIGKILL)
+
+
+def test_a_piece_at_which_a_process_dies_is_tried_again(readers: Readers) -> None:
+    readers.give(_piece(AUDIT))
+    (before,) = _heard(readers, 1)
+    _dies(readers)
+    readers.give(_piece(AUDIT))
+    found = _heard(readers, 2)
+    assert [(done.read.problem, done.rows) for done in found] == [(None, before.rows)] * 2
+
+
+def test_a_piece_at_which_two_processes_die_is_given_up(readers: Readers) -> None:
+    readers.give(_piece(AUDIT))
+    _heard(readers, 1)
+    place = readers._of[AUDIT]
+    _dies(readers)
+    readers.give(_piece(AUDIT))
+    while not readers._all[place].second_try:
+        assert readers.hear(0.1) == []
+    fresh = readers._all[place]
+    os.kill(fresh.process.pid, signal.SIGSTOP)
+    fresh.ready = True  # as far as it matters here: it has the piece
+    os.kill(fresh.process.pid, signal.SIGKILL)
     first, second = _heard(readers, 2)
     assert "crashed" in (first.read.problem or "")
-    assert second.read.problem is None
-    assert second.read.recognised_as == "linux_auditd"
+    assert (second.read.problem, second.read.recognised_as) == (None, "linux_auditd")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_tells_the_engine_to_end_disturbs_no_process(readers: Readers, number: signal.Signals) -> None:
+    _heard_ready(readers)
+    for one in readers._all:
+        os.kill(one.process.pid, number)
+    readers.give(_piece(AUDIT))
+    (done,) = _heard(readers, 1)
+    assert done.read.problem is None
+    assert all(one.process.is_alive() for one in readers._all)
+
+
+def _heard_ready(readers: Readers) -> None:
+    while not all(one.ready for one in readers._all):
+        readers.hear(0.1)
