@@ -31,13 +31,16 @@ class Line(NamedTuple):
     text: str
 
 
-def mixed(seconds: float, *, rate: int = 100, every: float = 2.0) -> Iterator[Line]:
-    """Events for so many seconds of log time, `rate` a second, with a transfer on each host `every` so many seconds."""
+def mixed(seconds: float, *, rate: int = 100, every: float = 2.0, start: float = 0.0, first: int = 1) -> Iterator[Line]:
+    """Events for so many seconds of log time, `rate` a second, with a transfer on each host `every` so many seconds.
+
+    They begin `start` seconds after the beginning of all feeds; `first` is the number of their first event, which is in names.
+    """
     chance = random.Random(7)
     audit, windows = Audit("web1"), Windows("ws01.example.com")
-    next_transfer = every / 2
+    next_transfer = start + every / 2
     for number in range(int(seconds * rate)):
-        now, step = number / rate, number + 1
+        now, step = start + number / rate, number + first
         if now >= next_transfer:
             next_transfer += every
             yield from _transfer(audit, windows, now, step)

@@ -283,6 +283,22 @@ def test_being_told_to_end_loses_nothing(tmp_path: Path, logs: Path, number: sig
     assert _differing(kept(watching.store), scanned(str(logs))) == _NOTHING
 
 
+def test_a_clock_that_jumps_back_and_forth_loses_nothing(tmp_path: Path, logs: Path) -> None:
+    lines = [*mixed(6), *mixed(6, start=-7_200, first=10_000), *mixed(6, start=10, first=20_000)]
+    writer = Writer(logs, lines, pace=len(lines) / 9)
+    watching = Watching(tmp_path / "state", str(logs))
+    watching.start()
+    writer.run()
+    wanted = scanned(str(logs))
+    _wait_for(lambda: len(kept(watching.store)) >= len(wanted), 20)  # by itself, without being started anew
+    status = json.loads((watching.state / "status.json").read_text(encoding="utf-8"))
+    assert watching.stop() == 0
+    found = kept(watching.store)
+    assert {row["src"]["url"] for row in found.values()} == {row["src"]["url"] for row in wanted.values()}
+    assert len(found) == len(wanted) == 27
+    assert status["numbers"]["late"] > 0
+
+
 def test_status_says_what_it_reads(tmp_path: Path, logs: Path) -> None:
     watching = Watching(tmp_path / "state", str(logs))
     watching.start()
