@@ -47,7 +47,7 @@ class Chunk(msgspec.Struct, kw_only=True):
     finished: bool  # the last chunk of this generation
 
 
-ProblemKind = Literal["unreadable", "truncated", "lost", "cut", "damaged", "refused"]
+ProblemKind = Literal["absent", "unreadable", "truncated", "lost", "cut", "damaged", "refused"]
 
 
 class FeedProblem(msgspec.Struct, kw_only=True, frozen=True):

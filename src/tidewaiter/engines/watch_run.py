@@ -183,6 +183,9 @@ class Running:
         """Take up the state and wake the sinks."""
         for outlet in self.outlets:
             self.live.cursor(outlet.name)  # a new sink is told what comes from now on
+        named = [str(path) for table in self.options.input for path in table.get("paths", [table.get("type", "files")])]
+        sinks_named = [one.name for one in self.outlets]
+        self.report("info", "started", {"inputs": named, "sinks": sinks_named, "state": str(self.folder)})
         self.watch.resume()
         self.couriers.start()
         self.couriers.wake(self.live.newest())

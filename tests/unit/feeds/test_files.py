@@ -276,6 +276,11 @@ def test_a_file_that_is_gone_after_a_restart_is_said_to_be_lost(watch: Watch, tm
 def test_files_and_folders_that_appear_later(watch: Watch, tmp_path: Path) -> None:
     reader = watch("logs/**/*.log", "folder", "named.txt")
     reader.look()
+    assert [(problem.kind, problem.log_file) for problem in reader.problems] == [
+        ("absent", "logs/**/*.log"),
+        ("absent", "folder"),
+        ("absent", "named.txt"),
+    ]
     for name in ("logs/x/y/deep.log", "logs/top.log", "logs/other.txt", "folder/sub/one", "folder/.hidden", "named.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(name.encode() + b"\n")

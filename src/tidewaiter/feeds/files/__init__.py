@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from tidewaiter.errors import UsageError
-from tidewaiter.feed import Chunk, FeedProblem, Problems, Surroundings
+from tidewaiter.feed import Chunk, FeedProblem, ProblemKind, Problems, Surroundings
 from tidewaiter.feeds.files.generation import read_position
 from tidewaiter.feeds.files.names import MOST_FILES, Pattern, is_packed, numbered_base
 from tidewaiter.feeds.files.tracker import Tracker
@@ -37,6 +37,8 @@ HOT = 10.0
 
 SLICE = 0.04
 """Seconds that a poll takes at most before it stops beginning something new."""
+
+_LATER = "it is read as soon as it appears; look whether the name is right"
 
 
 class Settings(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +83,8 @@ class Feed:
         self._hot: OrderedDict[Tracker, float] = OrderedDict()
         self._next_scan = float("-inf")
         self._first = True  # nothing was ever committed
-        self._told: set[str] = set()
+        self._looked = False  # by this process
+        self._told: set[tuple[str, str]] = set()
 
     def resume(self, positions: Mapping[str, dict[str, Any]]) -> None:
         """Go on from committed positions."""
@@ -148,7 +151,11 @@ class Feed:
                 self._find(pattern)
             except OSError as error:
                 self._tell(pattern.given, f"cannot be listed: {error.strerror or error}", "let the account read the folder")
-        self._first = False
+            if not self._looked and not any(map(pattern.covers, self._trackers)):
+                self._tell(pattern.given, "brings no log yet", _LATER, kind="absent")
+            elif not self._looked and pattern.is_explicit() and not pattern.place(pattern.given).exists():
+                self._tell(pattern.given, "is not there yet", _LATER, kind="absent")
+        self._looked, self._first = True, False
         for tracker in self._trackers.values():
             tracker.check()
             if tracker.more:
@@ -184,7 +191,7 @@ class Feed:
             return False
         return not self._world.has_reader(path, status.st_dev, status.st_ino, beside=None)
 
-    def _tell(self, given: str, problem: str, remedy: str) -> None:
-        if problem not in self._told:
-            self._told.add(problem)
-            self._problems.add("unreadable", given, problem, remedy)
+    def _tell(self, given: str, problem: str, remedy: str, kind: ProblemKind = "unreadable") -> None:
+        if (given, problem) not in self._told:
+            self._told.add((given, problem))
+            self._problems.add(kind, given, problem, remedy)
