@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tidewaiter.correlation.joins import Entry
+from tidewaiter.correlation.join_index import Entry
 
 SECOND = 1_000_000
 SENT_WINDOW = 60 * SECOND

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidewaiter.correlation.joins import HASH_WINDOW, Entry, Joins, entry_of, host_names
+from tidewaiter.correlation.join_index import HASH_WINDOW, Entry, entry_of
+from tidewaiter.correlation.joins import Joins, host_names
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline.joining import Spread, completed
 from tidewaiter.pipeline.live_folds import Change
