@@ -15,6 +15,11 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Sets of base names (lower case, without .exe), of file types (without the dot) and of path parts; ports by program."""
 
     runners: frozenset[str]
+    runners_of_all_words: frozenset[str]
+    shell_copy_words: frozenset[str]
+    wrapper_words: frozenset[str]
+    code_options: frozenset[str]
+    value_options: frozenset[str]
     raw_carriers: frozenset[str]
     script_readers: frozenset[str]
     extractors: frozenset[str]
@@ -41,6 +46,7 @@ class Roles(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     file_suffixes: frozenset[str]
     receiver_ports: dict[str, tuple[int, ...]]
     receiver_listeners: dict[str, tuple[str, ...]]
+    protocols: dict[str, str]
 
 
 def any_part(path: str, parts: tuple[str, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 
-from tidewaiter.catalog.roles import program_name
+from tidewaiter.catalog.roles import load, program_name
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.reading import locations, paths
 from tidewaiter.schema import moments
@@ -125,12 +125,14 @@ def _device(draft: Draft, host_name: str | None) -> str | None:
 
 def _origin(draft: Draft) -> Origin:
     url = draft.urls[0] if draft.urls else None
-    host, port = paths.endpoint(url) if url else (None, None)
+    host, port = paths.endpoint(url, _protocol(draft)) if url else (None, None)
     path = None
     if url and "://" in url:
         path = re.sub(r"^[a-z][\w+.-]*:/+[^/?#]*", "", url, flags=re.I).split("#")[0] or None
     elif url and locations.is_unc(url):
         path = url
+    elif url and port is not None:
+        path = url.partition("/")[1] + url.partition("/")[2] or None
     elif url and ":" in url and host:
         path = url.split(":", 1)[1] if not url.rsplit(":", 1)[1].isdigit() else None
     address = draft.src_ip
@@ -161,11 +163,7 @@ def _protocol(draft: Draft) -> str | None:
         return url.split(":", 1)[0].lower()
     if locations.is_unc(url):
         return "smb"
-    return {
-        "scp": "ssh", "sftp": "ssh", "rsync": "rsync", "finger": "finger", "tftp": "tftp", "ftp": "ftp", "bash": "tcp",
-        "nc": "tcp", "ncat": "tcp", "socat": "tcp", "smbclient": "smb", "ssh": "ssh", "smb": "smb", "sftp-server": "ssh",
-        "pscp": "ssh", "psftp": "ssh", "bits": "http",
-    }.get(draft.action.utility)  # fmt: skip
+    return load().protocols.get(draft.action.utility)
 
 
 def _outcome(draft: Draft) -> Outcome:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tidewaiter.catalog.roles import program_name
+from tidewaiter.catalog.roles import load, program_name
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import paths
@@ -256,7 +256,8 @@ def attach_connection(draft: Draft, event: Event) -> bool:
         return False
     if event.dst_port in (53, 5353, 137, 5355) and not any(f":{event.dst_port}" in url for url in draft.urls):
         return False
-    hosts = [paths.endpoint(url) for url in draft.urls]
+    protocol = load().protocols.get(draft.action.utility)
+    hosts = [paths.endpoint(url, protocol) for url in draft.urls]
     ports = {port for _, port in hosts if port is not None}
     addresses = {host for host, _ in hosts if paths.is_address(host)}
     if ports and event.dst_port is not None and event.dst_port not in ports and not addresses & {event.dst_ip}:

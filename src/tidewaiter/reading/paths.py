@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 from tidewaiter.reading import locations
 
 _DOUBLED = re.compile(r"(?<!^)/{2,}")
+_PORT_ALONE = re.compile(r"^(?:[^@\s]*@)?(?:\[[^\]]+\]|[^:\s]+):(\d{1,5})$")
+_PORT = re.compile(r"^(?:\[[^\]]+\]|[^:\\/\s]+):(\d{1,5})(?:/|$)")
+_PATHS_BEHIND_COLON = frozenset({"ssh", "rsync"})
 _ADDRESS = re.compile(r"^(?:\d{1,3}\.){3}\d{1,3}$|:.*:")
 
 
@@ -87,8 +90,11 @@ def url_keys(urls: tuple[str, ...] | list[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def endpoint(source: str) -> tuple[str | None, int | None]:
-    """Host and port that a source names: URL, UNC, user@host:path or host:port."""
+def endpoint(source: str, protocol: str | None = None) -> tuple[str | None, int | None]:
+    """Host and port that a source names: URL, UNC, user@host:path, host:port or host:port/path.
+
+    `protocol` is what carries it, where that is known: over ssh and rsync, digits behind the colon begin a path.
+    """
     host = locations.host_of(source)
     port = None
     if "://" in source:
@@ -99,7 +105,7 @@ def endpoint(source: str) -> tuple[str | None, int | None]:
         if port is None:
             port = {"http": 80, "https": 443, "ftp": 21, "tftp": 69}.get(source.split(":", 1)[0].lower())
     else:
-        match = re.match(r"^(?:[^@\s]*@)?(?:\[[^\]]+\]|[^:\s]+):(\d{1,5})$", source)
+        match = (_PORT_ALONE if protocol in _PATHS_BEHIND_COLON or "@" in source else _PORT).match(source)
         port = int(match[1]) if match and int(match[1]) < 65_536 else None
     return host, port
 

@@ -15,6 +15,10 @@ LANGUAGES = frozenset({"ftp", "tftp", "sftp", "lftp", "smbclient", "winscp"})
 _GET = frozenset({"get", "mget", "recv", "reget", "pget", "mirror", "synchronize", "newer"})
 _PUT = frozenset({"put", "mput", "send", "append", "reput"})
 _OPEN = frozenset({"open", "connect", "o"})
+_OPEN_VALUES = frozenset({"-e", "-u", "-p", "-s", "--user", "--password", "--port", "--env-password", "--slot"})
+"""Options of lftp's `open` whose value is the next word."""
+_HAS_PORT = re.compile(r"^(?:[^@\s]*@)?(?:\[[^\]]+\]|[^:\[\]\s]+):\d{1,5}$")
+_PORT = re.compile(r"(?:-p|--port=)(\d{1,5})$")
 
 
 @dataclass(frozen=True)
@@ -39,8 +43,7 @@ def read(text: str, peer: str | None, budget: Budget) -> list[Item]:
             continue
         verb, rest = words[0].lower().lstrip("@"), words[1:]
         if verb in _OPEN and rest:
-            opened = [word for word in rest if not word.startswith("-")]
-            peer = opened[0] if opened else peer
+            peer = _opened(rest) or peer
         elif verb == "lcd" and rest:
             folder = rest[0]
         elif verb in _GET:
@@ -49,6 +52,36 @@ def read(text: str, peer: str | None, budget: Budget) -> list[Item]:
             files = _positional(rest)
             items.extend(Item(False, name, files[1] if len(files) > 1 else None, peer) for name in files[:1])
     return items
+
+
+def _opened(rest: list[str]) -> str | None:
+    """The peer that the words behind `open` name, with the port that an option names beside it; None without a peer."""
+    host = port = None
+    waiting = list(rest)
+    while waiting:
+        word = waiting.pop(0)
+        if word in _OPEN_VALUES:
+            value = waiting.pop(0) if waiting else ""
+            port = value if word in ("-p", "--port") and re.fullmatch(r"\d{1,5}", value) else port
+        elif word.startswith("-"):
+            found = _PORT.match(word)
+            port = found[1] if found else port
+        elif host is None:
+            host = word
+    return host if host is None or port is None else _with_port(host, port)
+
+
+def _with_port(peer: str, port: str) -> str:
+    """HOST:PORT, also inside a URL; an address of IPv6 in brackets. What names its port already stays."""
+    found = re.match(r"^([a-z][a-z0-9+.-]*://)?([^/@\s]*@)?(\[[^\]]+\]|[^/\[\]\s]+?)(:\d+)?(/.*)?$", peer, re.I)
+    if found is None:
+        return peer
+    scheme, user, host, own, path = (group or "" for group in found.groups())
+    if own and host.count(":") == 0:
+        return peer
+    if ":" in host + own and not host.startswith("["):
+        host = f"[{host}{own}]"
+    return f"{scheme}{user}{host}:{port}{path}"
 
 
 def _words(line: str) -> list[str]:
@@ -124,4 +157,6 @@ def _source(peer: str | None, name: str) -> str:
     if locations.is_unc(peer):
         separator = "/" if peer.startswith("//") else "\\"
         return peer.rstrip("\\/") + separator + name.lstrip("\\/")
+    if _HAS_PORT.search(peer):
+        return f"{peer}/{name.lstrip('/')}"
     return f"{peer}:{name}"
