@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from property.worlds import ACTS, START, event_of, histories, rows_of, told
 from tidewaiter.pipeline import rows as pipeline_rows
-from tidewaiter.pipeline.rows import Row, merge, read_run, write_run
+from tidewaiter.pipeline.rows import Row, Run, append_run, merge, read_run, write_run
 from tidewaiter.schema.event import EventKind
 from tidewaiter.schema.transfer import STAGES, Transfer
 
@@ -78,12 +78,17 @@ def test_merging_runs_is_sorting(tmp_path: Path, keys: list[tuple[str, int, str]
         row = Row(host, time, f"{log}#{number:09}", event)
         everything.append(row)
         runs[number * 7 % count].append(row)
-    files = []
+    files: list[Run] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pipeline_rows, "BLOCK", block)
+        together = tmp_path / "together.run"
+        together.write_bytes(b"what a worker could not finish writing")
         for number, run in enumerate(runs):
-            files.append(tmp_path / f"{number}.run")
-            write_run(files[-1], run)
+            if number % 3:
+                files.append(append_run(together, run))
+            else:
+                write_run(tmp_path / f"{number}.run", run)
+                files.append(tmp_path / f"{number}.run")
 
         assert list(read_run(files[0])) == sorted(runs[0], key=lambda row: row.order)
         merged = [(host, [one.read() for batch in batches for one in batch]) for host, batches in merge(files, tmp_path)]

@@ -11,6 +11,7 @@ from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.inputs import InputLimits
+from tidewaiter.pipeline.rows import Run
 from tidewaiter.pipeline.run import ItemReader, WireCases, correlate, place
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import Transfer
@@ -22,8 +23,8 @@ Tell = Callable[..., Told]
 def tell(work_dir: Path, *paths: Path) -> Told:
     """The transfers, in order of time, and the accounts of everything under `paths`."""
     reader = ItemReader(work_dir, "story")
-    runs: list[Path] = []
-    unplaced: list[Path] = []
+    runs: list[Run] = []
+    unplaced: list[Run] = []
     accounts: list[Account] = []
     folders: dict[str, set[str]] = {}
     kinds: dict[str, set[str]] = {}
@@ -32,8 +33,8 @@ def tell(work_dir: Path, *paths: Path) -> Told:
     for item in inputs.plan([str(path) for path in paths], InputLimits()):
         done = reader.read(item)
         accounts += done.accounts
-        runs += map(Path, done.runs)
-        unplaced += map(Path, done.unplaced)
+        runs += done.runs
+        unplaced += done.unplaced
         names.update(done.names)
         usual.merge(done.usual)
         for folder, hosts in done.folders.items():

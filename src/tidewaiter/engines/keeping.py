@@ -28,13 +28,6 @@ from tidewaiter.store.inputs import LogInput, content_digest
 from tidewaiter.store.store import Store
 
 
-class _Noted(msgspec.Struct):
-    """What a reader made of one input, with the sizes of the runs that it wrote."""
-
-    result: ItemResult
-    sizes: list[int]
-
-
 class Journal:
     """The folder of one scan. `path` is the work folder; where another scan holds the journal, it is a temporary one."""
 
@@ -84,20 +77,18 @@ class Journal:
     def known(self, item: WorkItem, digest: str) -> ItemResult | None:
         """What an earlier, unfinished scan made of an input, where all of it is still there."""
         try:
-            noted = msgspec.msgpack.decode(self._note(item, digest).read_bytes(), type=_Noted)
-            runs = [*noted.result.runs, *noted.result.unplaced]
-            whole = [Path(run).stat().st_size for run in runs] == noted.sizes
+            noted = msgspec.msgpack.decode(self._note(item, digest).read_bytes(), type=ItemResult)
+            runs = [*noted.runs, *noted.unplaced]
+            whole = all(Path(run.path).stat().st_size >= run.end for run in runs)
         except (OSError, msgspec.MsgspecError):
             return None
-        return noted.result if whole else None
+        return noted if whole else None
 
     def note(self, item: WorkItem, digest: str, result: ItemResult) -> None:
         """Remember what was made of an input."""
-        runs = [*result.runs, *result.unplaced]
-        noted = _Noted(result, [Path(run).stat().st_size for run in runs])
         target = self._note(item, digest)
         partial = target.with_suffix(".part")
-        partial.write_bytes(msgspec.msgpack.encode(noted))
+        partial.write_bytes(msgspec.msgpack.encode(result))
         partial.replace(target)
 
     def _note(self, item: WorkItem, digest: str) -> Path:

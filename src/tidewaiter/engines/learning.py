@@ -57,7 +57,7 @@ def learn(
     with inputs.work_folder() as folder:
         for item, result in read_all(unknown, Path(folder), options, progress):
             for run in (*result.runs, *result.unplaced):
-                Path(run).unlink(missing_ok=True)
+                Path(run.path).unlink(missing_ok=True)  # the worker makes another for what it reads next
             told.accounts.extend(result.accounts)
             told.unreadable.extend(result.unreadable)
             if result.accounts and item.log_file in digests:

@@ -24,6 +24,7 @@ from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
+from tidewaiter.pipeline.rows import Run
 from tidewaiter.pipeline.run import ItemResult, WireCases, correlate, place
 from tidewaiter.pipeline.years import Neighbours
 from tidewaiter.policy.policy import Policy
@@ -133,8 +134,8 @@ def scan(
     try:
         items = inputs.plan(paths, InputLimits())
         known = [] if keeping is None else keeping.begin(items)
-        runs: list[Path] = []
-        unplaced: list[Path] = []
+        runs: list[Run] = []
+        unplaced: list[Run] = []
         folders: dict[str, set[str]] = {}
         kinds: dict[str, set[str]] = {}
         names: dict[str, str] = {}
@@ -148,8 +149,8 @@ def scan(
                 keeping.read(item, done, new=item.log_file not in again)
             result.accounts.extend(done.accounts)
             result.unreadable.extend(done.unreadable)
-            runs.extend(Path(run) for run in done.runs)
-            unplaced.extend(Path(run) for run in done.unplaced)
+            runs.extend(done.runs)
+            unplaced.extend(done.unplaced)
             for folder_name, hosts in done.folders.items():
                 folders.setdefault(folder_name, set()).update(hosts)
             for host, seen in done.kinds.items():

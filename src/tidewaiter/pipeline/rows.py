@@ -1,8 +1,9 @@
 """Rows on their way from readers to correlation: an event with its findings, spilled to sorted run files and merged.
 
-A run file holds rows sorted by (host key, time, place in the logs), in blocks of one host each; its end says what its last row
-is. Merging all runs gives the rows of each host in time order, while only runs that overlap are open, and of each of them one
-block is in memory. Events stay packed: correlation looks at few of them whole.
+A run holds rows sorted by (host key, time, place in the logs), in blocks of one host each; its end says what its last row
+is. It is a file or, because making very many files is slow, a part of one. Merging all runs gives the rows of each host in
+time order, while only runs that overlap are open, and of each of them one block is in memory. Events stay packed: correlation
+looks at few of them whole.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 
@@ -60,14 +61,38 @@ Keyed = tuple[int, str, int, Glimpse]
 """Time, place, number of the run and glimpse of a row. As they compare, rows come."""
 
 
+class Extent(NamedTuple):
+    """A run that is a part of a file: its bytes from `start` to before `end`."""
+
+    path: str
+    start: int
+    end: int
+
+
+Run = Path | Extent
+"""Where a run lies: a file of its own, or a part of one."""
+
+
 def write_run(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as one sorted run."""
     with path.open("wb") as file:
-        writer = _Writer(file)
-        for host, group in groupby(sorted(rows, key=_order), key=_host):
-            for row in group:
-                writer.add(host, row.place, glimpse_of(row.event, row.findings))
-        writer.end()
+        _write(file, rows)
+
+
+def append_run(path: Path, rows: Iterable[Row]) -> Extent:
+    """Write rows as one sorted run behind those that a file holds; where there is none it is made."""
+    with path.open("ab") as file:
+        start = file.tell()
+        _write(file, rows)
+        return Extent(str(path), start, file.tell())
+
+
+def _write(file: BinaryIO, rows: Iterable[Row]) -> None:
+    writer = _Writer(file)
+    for host, group in groupby(sorted(rows, key=_order), key=_host):
+        for row in group:
+            writer.add(host, row.place, glimpse_of(row.event, row.findings))
+    writer.end()
 
 
 def _order(row: Row) -> tuple[str, int, str]:
@@ -117,25 +142,24 @@ class _Writer:
 class _Run:
     """One run that is being read: host and first time of its next block, host None at the end. Open while it is in use."""
 
-    def __init__(self, path: Path, number: int) -> None:
+    def __init__(self, run: Run, number: int) -> None:
         self.number = number
         self.host: str | None = None
         self.first = 0
-        self.path = path
+        self.path, self._place, end = (run, 0, None) if isinstance(run, Path) else (Path(run.path), run.start, run.end)
         self._file: BinaryIO | None = None
-        self._place = 0
         self._sizes = (0, 0)
-        with path.open("rb") as file:
-            self._length = file.seek(-_END.size, os.SEEK_END)
+        with self.path.open("rb") as file:
+            self._end = file.seek(-_END.size, os.SEEK_END) if end is None else file.seek(end - _END.size)
             last, length = _END.unpack(file.read(_END.size))
-            self._length = file.seek(self._length - length)
+            self._end = file.seek(self._end - length)
             self.end = (file.read(length).decode("utf-8", "surrogatepass"), last)
-            file.seek(0)
+            file.seek(self._place)
             self._next(file)
         self.start = (self.host or "", self.first)
 
     def _next(self, file: BinaryIO) -> None:
-        if self._place >= self._length:
+        if self._place >= self._end:
             self.host = None
             return
         length, places, glimpses, self.first = _HEAD.unpack(file.read(_HEAD.size))
@@ -168,21 +192,21 @@ class _Run:
             self._file = None
 
 
-def read_run(path: Path) -> Iterator[Row]:
+def read_run(whole: Run) -> Iterator[Row]:
     """The rows of one run in order."""
-    run = _Run(path, 0)
+    run = _Run(whole, 0)
     while run.host is not None:
         host = run.host
         for time, place, _, glimpse in run.keyed():
             yield Row(host, time, place, glimpse.read(), glimpse.findings)
 
 
-def merge(paths: Sequence[Path], work_dir: Path) -> Iterator[tuple[str, Iterator[Sequence[Glimpse]]]]:
+def merge(places: Sequence[Run], work_dir: Path) -> Iterator[tuple[str, Iterator[Sequence[Glimpse]]]]:
     """Each host of all runs with its rows in order, a few hundred at a time; to be taken before the next host is asked for.
 
     Where many runs overlap they are first merged in groups, so that the number of open files is bounded.
     """
-    runs = [_Run(path, number) for number, path in enumerate(paths)]
+    runs = [_Run(place, number) for number, place in enumerate(places)]
     generation = 0
     while _overlap(runs) > FAN_IN:
         runs.sort(key=_start)

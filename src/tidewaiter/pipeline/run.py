@@ -28,7 +28,7 @@ from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Recognised, Unreadable, WorkItem
 from tidewaiter.pipeline.joining import joined_on_disk
-from tidewaiter.pipeline.rows import Row, row_of
+from tidewaiter.pipeline.rows import Extent, Row, Run, row_of
 from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.pipeline.survey import Survey
 from tidewaiter.pipeline.years import Neighbours, folder_of, is_undated
@@ -56,8 +56,8 @@ class ItemResult(msgspec.Struct, kw_only=True):
 
     accounts: list[Account] = []
     unreadable: list[Unreadable] = []
-    runs: list[str] = []
-    unplaced: list[str] = []  # runs whose rows name no host
+    runs: list[Extent] = []
+    unplaced: list[Extent] = []  # runs whose rows name no host
     folders: dict[str, list[str]] = {}  # folder -> hosts that its logs name
     kinds: dict[str, list[str]] = {}  # host key -> kinds of events that its logs hold
     names: dict[str, str] = {}  # host key -> a host name as spelled
@@ -89,7 +89,6 @@ class ItemReader:
         self.needs = wire_keys.needs(keys.CONTEXT.union(observing.KINDS, *(one.kinds for one in analytics)))
         self.limits = InputLimits()
         self._rows: list[Row] = []
-        self._runs = 0
 
     def read(self, item: WorkItem) -> ItemResult:
         """Read one item to its end. Raises nothing for bad input: that is in the result."""
@@ -231,28 +230,26 @@ class ItemReader:
         )
         for group, runs in ((placed, result.runs), (unplaced, result.unplaced)):
             if group:
-                path = self.work_dir / f"run-{self.name}-{self._runs}.run"
-                self._runs += 1
-                rows.write_run(path, group)
-                runs.append(str(path))
+                runs.append(rows.append_run(self.work_dir / f"rows-{self.name}.run", group))
         self._rows = []
 
 
-def place(unplaced: Iterable[Path], folders: dict[str, set[str]], neighbours: Neighbours | None = None) -> Iterator[Path]:
+def place(unplaced: Iterable[Run], folders: dict[str, set[str]], neighbours: Neighbours | None = None) -> Iterator[Run]:
     """Give rows without a host the one host that the other logs of their folder name; rows elsewhere keep to their file.
 
     Rows without a year get that of their neighbours.
     """
     known = neighbours or Neighbours()
-    for path in unplaced:
+    for run in unplaced:
         placed = []
-        for row in rows.read_run(path):
+        for row in rows.read_run(run):
             hosts = folders.get(folder_of(row.event.log_file), set())
             if len(hosts) == 1 and row.host.startswith("file:"):
                 row.host = next(iter(hosts))
             row.time = row.event.time = known.dated(row.time, row.event.log_file)
             placed.append(row)
-        target = path.with_suffix(".placed")  # the run stays as it was read: a scan that is resumed places it anew
+        path, start = (run, 0) if isinstance(run, Path) else (Path(run.path), run.start)
+        target = path.with_suffix(f".{start}.placed")  # the run stays as it was read: a scan that is resumed places it anew
         rows.write_run(target, placed)
         yield target
 
@@ -287,7 +284,7 @@ class WireCases:
 
 
 def correlate(
-    runs: Iterable[Path],
+    runs: Iterable[Run],
     work_dir: Path,
     kinds: dict[str, set[str]],
     names: dict[str, str],
@@ -312,7 +309,7 @@ def _seldom_collecting(cases: Iterator[Case]) -> Iterator[Case]:
 
 
 def _folded(
-    runs: Iterable[Path], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], wire: WireCases
+    runs: Iterable[Run], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], wire: WireCases
 ) -> Iterator[Case]:
     """Fold the rows of each host, and of each pair of addresses, in time order."""
     for host, batches in rows.merge(list(runs), work_dir):

@@ -46,8 +46,8 @@ def test_an_item_gives_an_account_runs_and_what_its_host_can_show(tmp_path: Path
     assert result.names == {"web1": "web1.example.com"}
     assert result.folders == {str(tmp_path): ["web1"]}
     (found,) = result.runs
-    assert [row.event.kind for row in read_run(Path(found))] == [EventKind.PROCESS_START, EventKind.FILE_CREATE]
-    assert [len(row.findings) for row in read_run(Path(found))] == [1, 0]
+    assert [row.event.kind for row in read_run(found)] == [EventKind.PROCESS_START, EventKind.FILE_CREATE]
+    assert [len(row.findings) for row in read_run(found)] == [1, 0]
 
 
 def test_many_rows_are_spilled_in_several_runs(tmp_path: Path, work_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,11 +59,11 @@ def test_many_rows_are_spilled_in_several_runs(tmp_path: Path, work_dir: Path, m
         log.start(30, 4200, "C:\\Windows\\System32\\curl.exe", "curl -o C:\\Temp\\a.exe http://files.example.org/a.exe")
         (tmp_path / f"{number}.json").write_text(log.text())
     results = read(work_dir, *sorted(tmp_path.glob("*.json")))
-    runs = [Path(path) for result in results for path in result.runs]
+    runs = [one for result in results for one in result.runs]
     kinds = {host: set(shown) for result in results for host, shown in result.kinds.items()}
 
     assert len(runs) == len(set(runs)) >= 3
-    assert sum(1 for path in runs for _ in read_run(path)) == 78
+    assert sum(1 for one in runs for _ in read_run(one)) == 78
     found = list(correlate(runs, work_dir, kinds, {}, Judge()))
     assert [transfer.device.hostname for transfer in found] == ["ws0", "ws1", "ws2"]
 
