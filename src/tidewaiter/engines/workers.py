@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import mmap
 import multiprocessing
 import os
 import sys
@@ -32,8 +33,12 @@ _OBJECTS = 50_000
 """Objects between two searches for garbage in cycles: batches of events are no garbage, and are many."""
 
 _MUCH = 8_000_000
-"""Bytes of input after which a worker gives memory back: that takes some milliseconds."""
+"""Bytes of input after which a worker sees whether to give memory back."""
+_GROWN = 4 << 20
+"""Bytes by which a worker may grow before it does: that takes some milliseconds."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
+_KEPT = 2 << 20
+"""Bytes of free memory that the C library may keep: a chunk of a log is read into the same place again and again."""
 
 
 def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: bool) -> None:
@@ -50,7 +55,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
     gc.freeze()  # what was inherited stays as it is, and its pages shared
     gc.set_threshold(_OBJECTS, 10, 10)
     _keep_little()
-    reader, much = ItemReader(Path(work_dir), name, beat, half_life, survey=survey), 0
+    reader, much, mark = ItemReader(Path(work_dir), name, beat, half_life, survey=survey), 0, _mark()
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(_BEAT)
         while True:
@@ -59,15 +64,17 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
             much += item.size
             if much > _MUCH:
                 much = 0
-                _give_back()
+                if _resident() >= mark:
+                    _give_back()
+                    mark = _mark()
 
 
 def _keep_little() -> None:
     """Have the C library give back what is freed, where it is glibc: left alone it keeps the more, the more it has seen."""
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         library = ctypes.CDLL(None)
-        library.mallopt(_M_TRIM_THRESHOLD, 131_072)
-        library.mallopt(_M_MMAP_THRESHOLD, 131_072)
+        library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
 
 
 def _give_back() -> None:
@@ -75,6 +82,20 @@ def _give_back() -> None:
     gc.collect()
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def _resident() -> int:
+    """Bytes of memory that this process has in use, 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _mark() -> int:
+    """How much memory in use is so much more than now that it is worth giving some back; 0, always, where nobody knows."""
+    now = _resident()
+    return now + _GROWN if now else 0
 
 
 def _forked(inherited: list[int], pipe: Connection, *settings: Any) -> None:

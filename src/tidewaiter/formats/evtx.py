@@ -13,6 +13,7 @@ import io
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any, NamedTuple, cast
 
 import msgspec
@@ -148,15 +149,15 @@ class EvtxRecords:
         return thinned
 
     def _chunks(self) -> Iterator[Chunk]:
-        with self._opened.path.open("rb") as file:
-            head = file.read(HEADER_BYTES)
+        with self._opened.path.open("rb", buffering=0) as file:
+            head = _read(file, HEADER_BYTES)
             if len(head) < HEADER_BYTES:
                 self._account.damage_at(f"byte {len(head)}", "the file ends inside its header")
                 return
             if not head.startswith(FILE_MAGIC):
                 self._account.damage_at("byte 0", "the file header is damaged")
             offset = HEADER_BYTES
-            while data := file.read(chunks.CHUNK_BYTES):
+            while data := _read(file, chunks.CHUNK_BYTES):
                 if data != _UNUSED[: len(data)]:  # space that was reserved and never used holds nothing
                     yield Chunk(offset, data, chunks.stated_records(data))
                 offset += len(data)
@@ -167,7 +168,7 @@ class EvtxRecords:
             return
         given: list[int] = []
         try:
-            for row in _decoder([chunk.data for chunk in group]):
+            for row in _decoder(group):
                 record_id = row["event_record_id"]
                 if record_id != chunks.BRIDGE_ID:
                     given.append(record_id)
@@ -187,6 +188,8 @@ class EvtxRecords:
 
     def _checked_rows(self, chunk: Chunk) -> Iterator[_Row]:
         """The records of a chunk whose header is not believed."""
+        if chunk.left_out:
+            chunk = Chunk(chunk.offset, b"".join(chunks.pieces(chunk)), chunk.records)
         end, count, sound = chunks.walk(chunk.data)
         if not sound:
             yield from self._repaired_rows(chunk.offset, chunk.data)
@@ -194,7 +197,7 @@ class EvtxRecords:
             yield from self._chunk_rows(Chunk(chunk.offset, chunks.with_free_space(chunk.data, end), count))
 
     def _chunk_rows(self, chunk: Chunk) -> Iterator[_Row]:
-        rows, problem = _decode(chunk.data, chunk.records)
+        rows, problem = _decode(chunk)
         yield from rows
         missing = chunk.records - len(rows)
         if missing <= 0:
@@ -272,13 +275,20 @@ class EvtxRecords:
         )
 
 
-def _decoder(parts: list[bytes]) -> Iterable[_Row]:
+def _read(file: io.FileIO, size: int) -> bytes:
+    """So many bytes, fewer at the end of the file: as a buffered file reads them, but never a byte more nor twice."""
+    data = file.read(size) or b""
+    while 0 < len(data) < size and (more := file.read(size - len(data))):
+        data += more
+    return data
+
+
+def _decoder(group: list[Chunk]) -> Iterable[_Row]:
     """The decoder on a file of these chunks. Raises what `_of_decoder` knows, also later."""
     from evtx import PyEvtxParser
 
-    header = struct.pack(_FILE_HEADER, FILE_MAGIC, 0, len(parts) - 1, 1, 128, 1, 3, HEADER_BYTES, len(parts))
-    blanked = (part for data in parts for part in chunks.without_tables(data))
-    source = io.BytesIO(b"".join((header.ljust(HEADER_BYTES, b"\x00"), *blanked)))
+    header = struct.pack(_FILE_HEADER, FILE_MAGIC, 0, len(group) - 1, 1, 128, 1, 3, HEADER_BYTES, len(group))
+    source = io.BytesIO(b"".join((header.ljust(HEADER_BYTES, b"\x00"), *chain.from_iterable(map(chunks.pieces, group)))))
     return cast("Iterable[_Row]", PyEvtxParser(source, 1).records_json())
 
 
@@ -287,15 +297,15 @@ def _of_decoder(error: BaseException) -> bool:
     return isinstance(error, Exception) or type(error).__name__ == "PanicException"
 
 
-def _decode(data: bytes, expected: int) -> tuple[list[_Row], str | None]:
+def _decode(chunk: Chunk) -> tuple[list[_Row], str | None]:
     """The records of one chunk as the decoder gives them, and the first problem it met."""
     rows: list[_Row] = []
     problem: str | None = None
     records: Iterable[_Row] | None = None
-    for _ in range(expected + 2):  # each turn but the last ends at one more bad record
+    for _ in range(chunk.records + 2):  # each turn but the last ends at one more bad record
         try:
             if records is None:
-                records = _decoder([data])
+                records = _decoder([chunk])
             rows.extend(records)  # an error keeps what was decoded before it
             break
         except BaseException as error:  # the decoder's panics are no Exception; anything else goes on

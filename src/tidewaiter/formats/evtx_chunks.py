@@ -43,6 +43,9 @@ _USUAL_VALUES = bytes.fromhex("01000400 01000400 02000600 02000600")
 _BEFORE_EVENT_ID = 4  # bytes of level, opcode and task
 _MOST_VALUES = 512
 _EVENT_ID_OF_TEMPLATE = (b"\x0e\x03\x00\x06", b"\x0d\x03\x00\x06")  # substitution of the fourth value, 16 bits
+_BRIDGE = struct.Struct("<4sIQQB")
+"""Magic, size, id, time, and an empty BinXml."""
+_NO_TABLES = bytes(CHUNK_HEADER_BYTES - _TABLES_AT)
 _END_OF_BINXML = 0
 
 
@@ -52,6 +55,7 @@ class Chunk(NamedTuple):
     offset: int  # in the file
     data: bytes
     records: int
+    left_out: tuple[tuple[int, int], ...] = ()  # from where to where records lie that `pieces` bridges and `records` leaves out
 
 
 def _head(data: bytes | bytearray, position: int, limit: int) -> int:
@@ -123,13 +127,22 @@ def with_free_space(data: bytes, end: int) -> bytes:
     return b"".join((data[:_FREE_SPACE_AT], stated, data[_FREE_SPACE_AT + 4 :]))
 
 
-def without_tables(data: bytes) -> tuple[bytes, bytes, memoryview]:
-    """The chunk, in pieces, without the tables of strings and templates in its header.
+def pieces(chunk: Chunk) -> Iterator[bytes | memoryview]:
+    """The bytes of a chunk for the decoder: with bridges over what is left out, without tables of strings and templates.
 
     The decoder finds both where they are used. It would follow the lists that begin in the tables, and for ever where damage
     made a list a ring.
     """
-    return data[:_TABLES_AT], bytes(CHUNK_HEADER_BYTES - _TABLES_AT), memoryview(data)[CHUNK_HEADER_BYTES:]
+    whole, behind = memoryview(chunk.data), CHUNK_HEADER_BYTES
+    yield chunk.data[:_TABLES_AT]
+    yield _NO_TABLES
+    for start, end in chunk.left_out:
+        yield whole[behind:start]
+        yield _BRIDGE.pack(RECORD_MAGIC, end - start, BRIDGE_ID, _SOME_TIME, _END_OF_BINXML)
+        yield whole[start + _BRIDGE.size : end - _OFFSET.size]
+        yield _OFFSET.pack(end - start)
+        behind = end
+    yield whole[behind:]
 
 
 def repair(data: bytes) -> tuple[bytes, int, list[tuple[int, str]]]:
@@ -185,7 +198,7 @@ def _next_record(chunk: bytearray, position: int, limit: int) -> int | None:
 
 
 def thin(chunk: Chunk, wanted: Container[int], templates: dict[bytes, bool]) -> tuple[Chunk, int] | None:
-    """The chunk with runs of records bridged whose event id is not wanted, and how many those are.
+    """The chunk without the records whose event id is not wanted, and how many those are.
 
     None where anything contradicts the chunk's header: then it has to be walked and repaired. `templates` remembers by GUID
     and size which templates take the event id from the fourth value; records of others are kept.
@@ -234,13 +247,7 @@ def thin(chunk: Chunk, wanted: Container[int], templates: dict[bytes, bool]) -> 
         runs.append((run, position))
     if records != chunk.records:
         return None
-    if not runs:
-        return chunk, 0
-    thinned = bytearray(data)
-    for start_at, end in runs:
-        _bridge(thinned, start_at, end)
-        thinned[start_at + 24] = _END_OF_BINXML
-    return Chunk(chunk.offset, bytes(thinned), records - dropped), dropped
+    return (Chunk(chunk.offset, data, records - dropped, tuple(runs)) if runs else chunk), dropped
 
 
 def _event_id(data: bytes, position: int, size: int, template: int, templates: dict[bytes, bool]) -> int | None:
