@@ -6,7 +6,7 @@ Format: linux/audit.h and the records that the kernel prints for a system call; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 
 import msgspec
@@ -89,7 +89,6 @@ class AuditGroup(msgspec.Struct, gc=False):
     count: int = 0  # records joined
     size: int = 0  # their bytes
     head_body: bytes | None = None  # SYSCALL
-    more: tuple[bytes, Callable[[bytes], Kind]] | None = None  # lines that were joined unseen
     address_body: bytes | None = None  # SOCKADDR
     single: str | None = None  # the type of an event of one record
     paths: list[bytes] = []  # PATH
@@ -129,20 +128,8 @@ class AuditGroup(msgspec.Struct, gc=False):
         return False
 
     def fill(self) -> None:
-        """Look at the lines that were joined unseen."""
-        if self.more is not None:
-            lines, kind_of = self.more
-            self.more = None
-            behind = len(self.key[1]) + 8  # from `audit(` to the body
-            for line in lines.split(b"\n"):
-                at = line.find(b"audit(")
-                code = kind_of(line[:at])[0]
-                if code == PATH:
-                    self.paths.append(line[at + behind :])
-                elif code != PROCTITLE:
-                    self.add(code, line, at + behind)
-        elif len(self.paths) > 1 and _item(self.paths[0]):  # ausearch prints them backwards
-            self.paths.sort(key=_item)
+        """Bring the PATH records in order."""
+        put_in_order(self.paths)
 
     def stamp(self) -> bool:
         """Read node, time and serial from the key; False when they are unreadable."""
@@ -230,40 +217,33 @@ class AuditGroup(msgspec.Struct, gc=False):
 
         A text where a forwarder joined them beyond recovery (never from records as the kernel writes them).
         """
-        bodies = self.arguments
-        if not bodies:
-            return None
-        first = bodies[0]
-        start = first.find(b"argc=") + 5
-        argc = _number(first[start : first.find(b" ", start)], 10) if start > 4 else None
-        found = arguments(bodies, -1 if argc is None else argc)
-        return found, len(found) if argc is None else argc
+        return argv_of(self.arguments) if self.arguments else None
 
     def cwd(self) -> str | None:
         """The working directory."""
         body = self.where
-        return None if body is None else _cwd(body) if len(body) > 256 else _short_cwd(body)
+        return None if body is None else cwd_of(body) if len(body) > 256 else short_cwd(body)
 
     def path(self, nametype: bytes) -> AuditPath | None:
         """The last PATH record of this type (NORMAL, PARENT, CREATE, DELETE, UNKNOWN)."""
         mark = b" nametype=" + nametype
         for body in reversed(self.paths):
             if mark in body:
-                return _path(body)
+                return path_of(body)
         return None
 
     def first_path(self, mark: bytes = b"item=0 ") -> AuditPath | None:
         """The first PATH record with this text: item 0, or a type."""
         for body in self.paths:
             if mark in body:
-                return _path(body)
+                return path_of(body)
         return None
 
     def parent(self, *, last: bool) -> AuditPath | None:
         """The first or last PATH record of a directory that holds the file; its name is true for full names only."""
         for body in reversed(self.paths) if last else self.paths:
             if b" nametype=PARENT" in body:
-                return _parent(body) if len(body) < 512 else _path(body)
+                return _parent(body) if len(body) < 512 else path_of(body)
         return None
 
     def address(self) -> tuple[str, int] | str | None:
@@ -286,6 +266,15 @@ class AuditGroup(msgspec.Struct, gc=False):
     def fields(self) -> dict[str, str]:
         """The fields of an event of one record (SINGLE_RECORDS)."""
         return fields(self.other or b"")
+
+
+def argv_of(bodies: list[bytes]) -> tuple[list[str], int]:
+    """The arguments in the EXECVE records of one event, and how many there are by what they say."""
+    first = bodies[0]
+    start = first.find(b"argc=") + 5
+    argc = _number(first[start : first.find(b" ", start)], 10) if start > 4 else None
+    found = arguments(bodies, -1 if argc is None else argc)
+    return found, len(found) if argc is None else argc
 
 
 def named_call(body: bytes, number: bytes) -> str:
@@ -350,28 +339,41 @@ def _number(raw: bytes | None, base: int) -> int | None:
         return None
 
 
+def put_in_order(bodies: list[bytes]) -> None:
+    """Sort PATH records by their numbers: ausearch prints them backwards."""
+    if len(bodies) > 1 and _item(bodies[0]):
+        bodies.sort(key=_item)
+
+
 def _item(body: bytes) -> int:
     found = _ITEM.match(body)
     return int(found[1]) if found else 0
 
 
-def _path(body: bytes) -> AuditPath | None:
+def path_of(body: bytes) -> AuditPath | None:
+    """One PATH record; None where it has no name that can be read."""
     words = body.split(b" ", 6)  # "", item, name, inode, dev, mode, the rest; names with a space are hex
     if len(words) == 7 and words[5][:5] == b"mode=" and words[2][:5] == b"name=":
-        return AuditPath(short_value(words[2][5:]), _number(words[5][5:], 8), words[3] + words[4])
+        return AuditPath(short_value(words[2][5:]), path_mode(words[5]), words[3] + words[4])
     found = _PATH_BODY.match(body)
     return None if found is None else AuditPath(short_value(found[1]), None, None)
 
 
-_parent = lru_cache(maxsize=2_048)(_path)
+def path_mode(word: bytes) -> int | None:
+    """File type and permission bits from the word of a PATH record that begins with `mode=`."""
+    return _number(word[5:], 8)
 
 
-def _cwd(body: bytes) -> str | None:
+_parent = lru_cache(maxsize=2_048)(path_of)
+
+
+def cwd_of(body: bytes) -> str | None:
+    """The folder in a CWD record."""
     found = _CWD_BODY.match(body)
     return None if found is None else value(found[1])
 
 
-_short_cwd = lru_cache(maxsize=1_024)(_cwd)
+short_cwd = lru_cache(maxsize=1_024)(cwd_of)
 
 
 def node_name(raw: bytes) -> str:

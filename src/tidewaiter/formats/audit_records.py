@@ -8,15 +8,15 @@ type=1300 audit(...)`). This module joins; `audit_event` and `audit_values` deco
 from __future__ import annotations
 
 import re
+from collections import Counter
 from itertools import islice
 from operator import attrgetter, itemgetter
+from typing import NamedTuple
 
 from tidewaiter.formats.audit_event import (
     CWD,
     DAMAGED,
     EXECVE,
-    LOCAL,
-    LOCAL_ADDRESSES,
     OTHER,
     PATH,
     PROCTITLE,
@@ -29,7 +29,7 @@ from tidewaiter.formats.audit_event import (
     Kind,
 )
 from tidewaiter.formats.audit_numbers import record_types
-from tidewaiter.formats.audit_runs import REST, runs_of
+from tidewaiter.formats.audit_runs import ENDED, NODE, NONE, STAMP, TITLE, Key, Others, Runs, keys_in, runs_of, text_of
 from tidewaiter.formats.syslog import prefix_host
 from tidewaiter.formats.text_lines import TextBlock, text
 from tidewaiter.schema.account import Account
@@ -44,6 +44,8 @@ two seconds are auditd's own bound, `end_of_event_timeout`)."""
 
 TAIL = 32
 """Events at the end of a block that wait for records which may come in the next: kernels log on several processors at once."""
+_CARRIED_BYTES = 65_536
+"""Bytes at the end of a block that are looked at again with the next, rather than line by line."""
 
 _CODES = {"SYSCALL": SYSCALL, "EXECVE": EXECVE, "CWD": CWD, "PATH": PATH, "SOCKADDR": SOCKADDR, "PROCTITLE": PROCTITLE}
 _CODES |= {"OPENAT2": OTHER, "KERN_MODULE": OTHER} | dict.fromkeys(SINGLE_RECORDS, SINGLE)
@@ -65,51 +67,98 @@ class _Kinds(dict[bytes, Kind]):
         return kind
 
 
+class Joined(NamedTuple):
+    """Events that are finished, each kind in order of first lines: those that stand together, and all others."""
+
+    runs: Runs
+    groups: list[AuditGroup]
+
+
 class AuditJoiner:
     """Joins the lines of one input to events. Feed it block after block, then `finish`. Memory is bounded (HELD_BYTES)."""
 
     def __init__(self, account: Account) -> None:
         self.account = account
-        self._open: dict[tuple[bytes, bytes], AuditGroup] = {}
-        self._closed: dict[tuple[bytes, bytes], None] = {}  # the latest finished events, for records that come late
+        self._open: dict[Key, AuditGroup] = {}
+        self._closed: dict[Key, None] = {}  # the latest finished events, for records that come late
         self._kinds = _Kinds(self)
         self._wrapped = False  # records are inside syslog: other lines are no damage
         self._line = 0
+        self._carried: TextBlock | None = None  # lines at the end of the last block, to be looked at with the next
 
-    def feed(self, block: TextBlock, *, last: bool = False) -> list[AuditGroup]:
+    def feed(self, block: TextBlock, *, last: bool = False) -> Joined:
         """The events that are finished by the lines of this block; `last` says that no block follows.
 
         Nearly always the records of an event stand together and `audit_runs` finds them. Whatever is not so goes through
-        `_lines`, as do events at the end of the block that do not say that they are whole: more may come in the next.
+        `_lines`. Events at the end of the block that do not say that they are whole wait: more may come in the next.
         """
-        runs, others, split = runs_of(block.data, block.number)
+        number, data = block.number, block.data
+        if self._carried is not None:
+            number, data = self._carried.number, self._carried.data + b"\n" + data
+            self._carried = None
+        self._line = block.number + block.data.count(b"\n")
+        runs, others = runs_of(data, number)
+        unsure = len(runs.told) if last else self._hold_back(runs, others, data)
+        runs = self._whole(runs, others, unsure)
         done: list[AuditGroup] = []
-        local = 0
-        opened, closed = self._open, self._closed
-        sure = len(runs) if last else len(runs) - TAIL
-        for place, run in enumerate(runs):
-            key = run.key
-            if key in split or key in closed or key in opened or (place >= sure and not run.ended):
-                others.append((run.line, run.told[0]))
-                continue
-            closed[key] = None
-            rest = run.told[REST]
-            address = rest.find(b" saddr=")
-            if address > 0 and rest.startswith(LOCAL_ADDRESSES, address):
-                local += run.count
-            else:
-                done.append(run)
         if others:
             others.sort(key=_number)
-            for number, lines in others:
-                done += self._lines(number, lines.split(b"\n"))
-        if local:
-            self.account.skip(LOCAL, local)
-        self._line = block.number + block.data.count(b"\n")
-        done += self.finish() if last else self._evict()
+            for first, lines in others:
+                done += self._lines(first, lines.split(b"\n"))
+        done += self._give_up() if last else self._evict()
         if others:
             done.sort(key=_line)
-        return done
+        ends = sum(1 for told in runs.told if told[ENDED])
+        if ends:
+            self.account.skip("EOE record", ends)
+        return Joined(runs, done)
+
+    def _hold_back(self, runs: Runs, others: Others, data: bytes) -> int:
+        """Keep the end of a block for the next, from the first event on that may go on there.
+
+        Where that is too much, nothing is kept: gives the place from which on events that may go on are to be joined by lines.
+        """
+        told, lines, counts = runs
+        sure = max(len(told) - TAIL, 0)
+        first = next((at for at in range(sure, len(told)) if not (told[at][TITLE] or told[at][ENDED])), len(told))
+        if first == len(told):
+            return first
+        start = len(data)
+        for _ in range(self._line - lines[first] + 1):
+            start = data.rfind(b"\n", 0, start)
+        if len(data) - start > _CARRIED_BYTES:
+            return sure
+        self._carried = TextBlock(lines[first], data[start + 1 :], {})
+        self._line = lines[first] - 1
+        while others and others[-1][0] > self._line:
+            others.pop()
+        del told[first:], lines[first:], counts[first:]
+        return first
+
+    def _whole(self, runs: Runs, others: Others, unsure: int) -> Runs:
+        """The runs that are whole events; the lines of others go to the other lines.
+
+        `unsure` is the place from which on a run has to say that it is whole.
+        """
+        names = {node: node[5:-1] for node in {told[NODE] for told in runs.told}}
+        keys = [(names[told[NODE]], told[STAMP]) for told in runs.told]
+        opened, closed = self._open, self._closed
+        distinct = dict.fromkeys(keys)
+        split = keys_in(others).intersection(distinct) if others else set()
+        if len(distinct) < len(keys):
+            split |= {key for key, times in Counter(keys).items() if times > 1}
+        if unsure == len(keys) and not split and not opened and closed.keys().isdisjoint(distinct):
+            closed.update(distinct)
+            return runs
+        whole = Runs([], [], [])
+        for place, (key, told, line, count) in enumerate(zip(keys, *runs, strict=True)):
+            goes_on = place >= unsure and not (told[TITLE] or told[ENDED])
+            if goes_on or key in split or key in closed or key in opened:
+                others.append((line, text_of(told)))
+                continue
+            closed[key] = None
+            whole.add(told, line, count)
+        return whole
 
     def _lines(self, first: int, lines: list[bytes]) -> list[AuditGroup]:
         """The events that are finished by these lines, each looked at by itself."""
@@ -142,8 +191,14 @@ class AuditJoiner:
                     self._closed[key] = None
         return done
 
-    def finish(self) -> list[AuditGroup]:
+    def finish(self) -> Joined:
         """The events that the end of the input leaves open."""
+        if self._carried is not None:
+            carried, self._carried = self._carried, None
+            return self.feed(carried, last=True)
+        return Joined(NONE, self._give_up())
+
+    def _give_up(self) -> list[AuditGroup]:
         done = list(self._open.values())
         self._open.clear()
         return done

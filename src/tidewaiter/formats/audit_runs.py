@@ -9,128 +9,135 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from tidewaiter.formats.audit_event import EVENT_BYTES, AuditGroup, AuditHead, named_call, node_name, slow_head, task_of
-from tidewaiter.formats.audit_numbers import syscalls
+from tidewaiter.formats.audit_event import EVENT_BYTES, AuditGroup
 
-NODE, STAMP, START, SUCCESS, EXIT, A0, A1, A2, A3, PPID, PID, TASK, REST, ENDED, OTHER_LINE = range(1, 16)
-"""Groups of the expression: START is the architecture and the number of the call, TASK what is behind ` auid=`, REST all
-records behind SYSCALL but for PROCTITLE, which is ENDED. Group 0 is all of it, and empty where a line is OTHER_LINE."""
+NODE, STAMP, START, EXIT, ARGS, PPID, PID, TASK = range(8)
+REST, EXECVE, MORE, SOCKADDR, CWD, PATHS, TITLE, ENDED, OTHER_LINE = range(8, 17)
+"""Groups of the expression. NODE is `node=NAME ` or empty. Of SYSCALL, START is the architecture, the number of the call and
+whether it succeeded, ARGS a0 to a3 and the number of items, TASK what is behind the pid. REST holds all
+other records with what is in front of each; of it EXECVE, SOCKADDR and CWD are what is behind the `)` of the stamp, MORE and
+PATHS whole records. ENDED is the mark of the event's end. STAMP is empty where a line is OTHER_LINE."""
+
+Told = tuple[bytes, ...]
+"""What the groups of the expression hold."""
 
 Key = tuple[bytes, bytes]
-"""Node and stamp of an event."""
+"""Name of the node and stamp of an event."""
 
+_RECORD_OF = rb"\n\1type=%s msg=audit\(\2\)"
 _RUN = re.compile(
-    rb"^(((?:node=\S+ )?)type=SYSCALL msg=audit\((\d{10}\.\d{3}:\d{1,18})\):"
-    rb"( arch=\w+ syscall=\d+)(?: success=(yes|no) exit=(-?\d{1,18}))?"
-    rb" a0=([0-9a-f]+) a1=([0-9a-f]+) a2=([0-9a-f]+) a3=([0-9a-f]+) items=\d+"
+    rb"^((?:node=\S+ )?)type=SYSCALL msg=audit\((\d{10}\.\d{3}:\d{1,18})\):"
+    rb"( arch=\w+ syscall=\d+(?: success=\w+)?)(?: exit=(-?\d{1,18}))? (a0=[a-f0-9= ]+ items=\d+)"
     rb" ppid=(\d{1,10}) pid=(\d{1,10})( auid=[^\n]*)"
-    rb"((?:\n\2type=(?:EXECVE|CWD|PATH|SOCKADDR|OPENAT2|KERN_MODULE) msg=audit\(\3\):[^\n]*)*)"
-    rb"((?:\n\2type=PROCTITLE msg=audit\(\3\):[^\n]*)?))$"
+    rb"((?:" + _RECORD_OF % b"EXECVE" + rb"(:[^\n]*))?"
+    rb"((?:" + _RECORD_OF % b"(?:EXECVE|OPENAT2|KERN_MODULE)" + rb":[^\n]*)*)"
+    rb"(?:" + _RECORD_OF % b"SOCKADDR" + rb"(:[^\n]*))?"
+    rb"(?:" + _RECORD_OF % b"CWD" + rb"(:[^\n]*))?"
+    rb"((?:" + _RECORD_OF % b"PATH" + rb":[^\n]*)*)"
+    rb"((?:" + _RECORD_OF % b"PROCTITLE" + rb":[^\n]*)?))"
+    rb"((?:" + _RECORD_OF % b"EOE" + rb":[^\n]*)?)$"
     rb"|^([^\n]*)$",
     re.M,
-)
+)  # fmt: skip
 _MARK = b"type=SYSCALL msg=audit("
 _STAMP = re.compile(rb"^(?:node=(\S+) )?type=\w+ msg=audit\(([^)\n]*)\)", re.M)
 _RECORD = re.compile(rb"type=(\w+) msg=audit\([^)]*\):([^\n]*)")
 _HEAD_BYTES = 48  # of a record in front of its body, about
+_IN_FRONT_OF_PATH = len(b"\ntype=PATH msg=audit():")
 
 
-class AuditRun(AuditGroup, gc=False):
-    """An event whose records stand together; what they say beside SYSCALL is looked at when `fill` is called."""
+def group_of(told: Told, line: int, count: int) -> AuditGroup:
+    """The event of a run; `line` is the number of its first record, `count` that of its records."""
+    group = AuditGroup((told[NODE][5:-1], told[STAMP]), line, count=count, head_body=_head(told))
+    for kind, body in _RECORD.findall(told[REST]):
+        if kind == b"PATH":
+            if group.size < EVENT_BYTES:
+                group.paths.append(body)
+        elif kind == b"CWD":
+            group.where = body
+        elif kind == b"SOCKADDR":
+            group.address_body = body
+        elif kind == b"EXECVE":
+            if group.size < EVENT_BYTES:
+                group.arguments.append(body)
+        elif kind != b"PROCTITLE":
+            group.other = body
+        group.size += len(body) + _HEAD_BYTES
+    return group
 
-    told: tuple[bytes, ...] = ()  # the groups of the expression; empty where it has nothing for them
 
-    @property
-    def ended(self) -> bool:
-        """Whether its last record is there: PROCTITLE is the last that the kernel writes."""
-        return bool(self.told[ENDED])
+def _head(told: Told) -> bytes:
+    """What is behind the stamp of SYSCALL."""
+    code = b" exit=" + told[EXIT] if told[EXIT] else b""
+    return b"%s%s %s ppid=%s pid=%s%s" % (told[START], code, told[ARGS], told[PPID], told[PID], told[TASK])
 
-    @property
-    def failed(self) -> bool:
-        """Whether the call failed."""
-        return self.told[SUCCESS] == b"no"
 
-    def call(self) -> str | None:
-        """The name (or number) of the system call."""
-        start = self.told[START]
-        return syscalls().get(start) or named_call(self.told[TASK], start[start.rfind(b"=") + 1 :])
+def text_of(told: Told) -> bytes:
+    """The lines of a run."""
+    return b"%s%s%s):%s%s%s" % (told[NODE], _MARK, told[STAMP], _head(told), told[REST], told[ENDED])
 
-    def head(self) -> AuditHead | None:
-        """The SYSCALL record, or None where it is damaged."""
-        records, _, _, start, success, code, a0, a1, a2, a3, ppid, pid, task_part, *_ = self.told
-        task = task_of(task_part)
-        if task is None:
-            return slow_head(records[records.find(b"):") + 2 :].partition(b"\n")[0])
-        return AuditHead(
-            syscalls().get(start) or self.call() or "",
-            success == b"yes" if success else None,
-            int(code) if code else None,
-            (a0, a1, a2, a3),
-            int(ppid),
-            int(pid),
-            task,
-        )
 
-    def stamp(self) -> bool:
-        """Set node, time and serial; their form is known."""
-        stamp = self.key[1]
-        self.time = int(stamp[:10] + stamp[11:14]) * 1_000
-        self.serial = int(stamp[15:])
-        if self.key[0]:
-            self.node = node_name(self.key[0])
-        return True
+def path_bodies(told: Told) -> list[bytes]:
+    """What is behind the stamps of the PATH records, as they come."""
+    start = _IN_FRONT_OF_PATH - 1 + len(told[NODE]) + len(told[STAMP])
+    return [line[start:] for line in told[PATHS].split(b"\n")[1:]]
 
-    def fill(self) -> None:
-        """Take the other records apart."""
-        for kind, body in _RECORD.findall(self.told[REST]):
-            if kind == b"PATH":
-                if self.size < EVENT_BYTES:
-                    self.paths.append(body)
-            elif kind == b"CWD":
-                self.where = body
-            elif kind == b"SOCKADDR":
-                self.address_body = body
-            elif kind != b"EXECVE":
-                self.other = body
-            elif self.size < EVENT_BYTES:
-                self.arguments.append(body)
-            self.size += len(body) + _HEAD_BYTES
+
+def first_path_at(told: Told) -> int:
+    """Where in PATHS the first body begins."""
+    return _IN_FRONT_OF_PATH + len(told[NODE]) + len(told[STAMP])
 
 
 class Runs(NamedTuple):
-    """The runs of a block, and all other lines: number of the first of them, and their text."""
+    """Runs, with the number of the first line of each and how many records it has without the mark of its end."""
 
-    runs: list[AuditRun]
-    others: list[tuple[int, bytes]]
-    split: set[Key]  # events of which records stand among the other lines, or in two runs
+    told: list[Told]
+    lines: list[int]
+    counts: list[int]
+
+    def add(self, told: Told, line: int, count: int) -> None:
+        """Add one more run."""
+        self.told.append(told)
+        self.lines.append(line)
+        self.counts.append(count)
+
+    def part(self, start: int, end: int | None = None) -> Runs:
+        """The runs of these places."""
+        return Runs(self.told[start:end], self.lines[start:end], self.counts[start:end])
 
 
-def runs_of(data: bytes, line: int) -> Runs:
+NONE = Runs([], [], [])
+
+Others = list[tuple[int, bytes]]
+"""Lines that are in no run: number of the first, and their text."""
+
+
+def keys_in(others: Others) -> set[Key]:
+    """The events of which records stand in these lines."""
+    return {key for _, text in others for key in _STAMP.findall(text)}
+
+
+def runs_of(data: bytes, line: int) -> tuple[Runs, Others]:
     """Cut a block of whole lines; `line` is the number of its first."""
-    runs: list[AuditRun] = []
-    others: list[tuple[int, bytes]] = []
-    split: set[Key] = set()
+    runs = Runs([], [], [])
+    others: Others = []
     if _MARK not in data:
-        return Runs(runs, [(line, data)], split)
-    seen: set[Key] = set()
+        return runs, [(line, data)]
+    add_run, add_line, add_count = runs.told.append, runs.lines.append, runs.counts.append
     beside: list[bytes] = []
     for told in _RUN.findall(data):
-        if not told[0]:
+        if not told[STAMP]:
             beside.append(told[OTHER_LINE])
             continue
         if beside:
             others.append((line, b"\n".join(beside)))
             line += len(beside)
             beside = []
-        key = (told[NODE][5:-1], told[STAMP])
-        if key in seen:
-            split.add(key)
-        seen.add(key)
-        count = told[REST].count(b"\n") + (2 if told[ENDED] else 1)
-        runs.append(AuditRun(key, line, count=count, told=told))
-        line += count
+        add_run(told)
+        add_line(line)
+        count = told[REST].count(b"\n") + 1
+        add_count(count)
+        line += count + 1 if told[ENDED] else count
     if beside:
         others.append((line, b"\n".join(beside)))
-    for _, text in others:
-        split.update((node, stamp) for node, stamp in _STAMP.findall(text))
-    return Runs(runs, others, split)
+    return runs, others

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tidewaiter.formats.audit_records import WAIT_LINES, AuditJoiner
+from tidewaiter.formats.audit_records import TAIL, WAIT_LINES, AuditJoiner, Joined
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import HEAD_BYTES, Opened
 from tidewaiter.log_sources.linux_auditd import Source
@@ -159,11 +159,33 @@ def test_a_line_of_50_mb(tmp_path: Path, filler: bytes) -> None:
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120_000  # kilobytes; the test itself holds 50 MB
 
 
-def test_events_that_never_end_are_evicted(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(as_log([an_exec(5)[0].replace(":5)", f":{serial})") for serial in range(4 * WAIT_LINES)]))
+@pytest.mark.parametrize("front", ["", "Jan  2 10:00:00 web1 audispd: "])
+def test_events_that_never_end_are_evicted(tmp_path: Path, front: str) -> None:
+    first = front + an_exec(5)[0]
+    (tmp_path / "a").write_bytes(as_log([first.replace(":5)", f":{serial})") for serial in range(4 * WAIT_LINES)]))
     joiner = AuditJoiner(Account(log_file="audit.log"))
-    done = sum(len(joiner.feed(block)) for block in text_blocks(tmp_path / "a"))
-    assert 0 < len(joiner.finish()) == 4 * WAIT_LINES - done < 2 * WAIT_LINES
+    done = sum(map(_events_in, map(joiner.feed, text_blocks(tmp_path / "a"))))
+    assert 0 < _events_in(joiner.finish()) == 4 * WAIT_LINES - done < (2 * WAIT_LINES if front else 2 * TAIL)
+
+
+def _events_in(joined: Joined) -> int:
+    return len(joined.runs.told) + len(joined.groups)
+
+
+@pytest.mark.parametrize("ending", [[], ["type=PROCTITLE"], ["type=PROCTITLE", "type=EOE"], ["type=EOE"]])
+def test_where_a_block_ends_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: list[str]) -> None:
+    lines = []
+    for serial in range(60):
+        event = an_exec(serial, node="node=a ", title=False)
+        lines += [*event, *(f"node=a {kind} {event[0].split(' ')[2]} " for kind in ending)]
+    whole, counted = read(tmp_path / "a", as_log(lines))
+    assert len(whole) == 60
+    for block in (400, 1_000, 3_333, 20_000):
+        monkeypatch.setattr("tidewaiter.log_sources.linux_auditd.BLOCK", block)
+        events, account = read(tmp_path / "a", as_log(lines))
+        assert events == whole
+        assert account == counted
+    assert counted.skipped == ({"EOE record": 60} if "type=EOE" in ending else {})
 
 
 def test_many_small_unfinished_events_are_bounded(tmp_path: Path) -> None:

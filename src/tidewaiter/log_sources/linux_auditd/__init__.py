@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import posixpath
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 
 from tidewaiter.formats.audit_event import LOCAL, AuditGroup, AuditHead, AuditPath
 from tidewaiter.formats.audit_laurel import MARK, laurel_events
 from tidewaiter.formats.audit_numbers import socket_calls
-from tidewaiter.formats.audit_records import AuditJoiner
-from tidewaiter.formats.audit_runs import AuditRun
+from tidewaiter.formats.audit_records import AuditJoiner, Joined
+from tidewaiter.formats.audit_runs import NONE, Told, group_of
 from tidewaiter.formats.audit_values import absolute, octal
 from tidewaiter.formats.audit_whole import whole
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
-from tidewaiter.log_sources.linux_auditd.quick import quick
+from tidewaiter.log_sources.linux_auditd.quick import Quick
+from tidewaiter.log_sources.linux_auditd.results import Result, Results
 from tidewaiter.log_sources.linux_auditd.sessions import of_one_record
 from tidewaiter.log_sources.linux_auditd.sparing import Spared
 from tidewaiter.log_sources.linux_auditd.starts import started
@@ -41,15 +43,12 @@ _AT_CALLS = frozenset(
 _EINPROGRESS, _ECONNREFUSED = 115, 111
 _REGULAR = 0o100000
 _PATHS_REMEMBERED = 8_192
-BLOCK = 1 << 19
-"""Bytes read at a time: events that lie across the end of a block cost more than others."""
+BLOCK = 1 << 17
+"""Bytes read at a time: what comes of them fits into the caches of a processor."""
 _DEVICES = frozenset(
     {"/dev/null", "/dev/zero", "/dev/tty", "/dev/ptmx", "/dev/full", "/dev/random", "/dev/urandom", "/dev/console"}
 )
 _KERNEL_FILES = ("/proc/", "/sys/", "/dev/pts/", "/dev/fd/")
-
-Result = Event | list[Event] | str
-"""What an event of the log becomes: events, or in words why none."""
 
 
 class Source:
@@ -85,48 +84,38 @@ class Source:
         account.recognised_as = account.recognised_as or self.title
         joiner = AuditJoiner(account)
         laurel = MARK.search(opened.head) is not None
+        quick = Quick(self._log_file, self._remember, self._spared, _HANDLERS)
         blocks = text_blocks(opened.path, block=BLOCK)
         block = next(blocks, None)
         while block is not None:
             following = next(blocks, None)
-            groups = laurel_events(block, account) if laurel else joiner.feed(block, last=following is None)
-            batch = self._events(groups, account)
+            last = following is None
+            joined = Joined(NONE, laurel_events(block, account)) if laurel else joiner.feed(block, last=last)
+            batch = self._events(joined, quick, account)
             if batch:
                 yield batch
             block = following
-        batch = self._events(joiner.finish(), account)
+        batch = self._events(joiner.finish(), quick, account)
         if batch:
             yield batch
 
-    def _events(self, groups: list[AuditGroup], account: Account) -> list[Event]:
-        batch: list[Event] = []
-        parsed = 0
-        skipped: dict[str, int] = {}
-        for group in groups:
-            result = self._result(group)
-            if isinstance(result, Event):
-                batch.append(result)
-                parsed += group.count
-            elif not result:
-                account.damage_at(f"line {group.line}", "unreadable audit record", group.count)
-            elif isinstance(result, str):
-                skipped[result] = skipped.get(result, 0) + group.count
-            else:
-                batch += result
-                parsed += group.count
-        if parsed:
-            account.parse(parsed)
-        for reason, count in skipped.items():
-            bounded = reason if reason in account.skipped or len(account.skipped) < 200 else "other system calls"
-            account.skip(bounded, count)
-        return tally(self._spared.kept(batch, account), account)
+    def _events(self, joined: Joined, quick: Quick, account: Account) -> list[Event]:
+        """The events of a block, in order of their first records; what they remember of each other goes by that order."""
+        results = Results()
 
-    def _result(self, group: AuditGroup) -> Result:
-        if isinstance(group, AuditRun):
-            event = quick(group, self._log_file, self._remember)
-            if event is not None:
-                return event
-        return self._event(group)
+        def left_over(told: Told, line: int, count: int) -> None:
+            results.add(self._event(group_of(told, line, count)), line, count)
+
+        start = 0
+        for group in joined.groups:
+            end = bisect_left(joined.runs.lines, group.line, start)
+            if start < end:
+                quick.take(joined.runs.part(start, end), results, left_over)
+                start = end
+            results.add(self._event(group), group.line, group.count)
+        quick.take(joined.runs.part(start) if start else joined.runs, results, left_over)
+        results.count(account)
+        return tally(self._spared.kept(results.events, account), account)
 
     def _event(self, group: AuditGroup) -> Result:
         """The event of one group; an empty text where it is damaged."""

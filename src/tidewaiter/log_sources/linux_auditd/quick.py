@@ -1,264 +1,374 @@
 """The commonest system calls, read straight from a run of records in a few steps each. Whatever is unusual is left over.
 
 The handlers of the package stay the one place that says what a call means: a test reads logs both ways and demands equal
-events. Nothing here may know more than they do.
+events. Nothing here may know more than they do. What is decoded twice and more in every log (who made a call, the folder it
+was made in, the command) is decoded once and remembered by its bytes.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from functools import cache, lru_cache
+from collections.abc import Callable, Collection
+from typing import Literal
 
-from tidewaiter.formats.audit_event import node_name, task_of
+from tidewaiter.formats.audit_event import (
+    LOCAL,
+    LOCAL_ADDRESSES,
+    named_call,
+    put_in_order,
+)  # fmt: skip
 from tidewaiter.formats.audit_numbers import syscalls
-from tidewaiter.formats.audit_runs import A0, A1, A2, EXIT, PID, PPID, REST, START, SUCCESS, TASK, AuditRun
-from tidewaiter.formats.audit_values import absolute, arguments, command_line, octal, short_value, socket_address
+from tidewaiter.formats.audit_runs import (
+    ARGS,
+    CWD,
+    EXECVE,
+    EXIT,
+    MORE,
+    NODE,
+    PATHS,
+    PID,
+    PPID,
+    SOCKADDR,
+    STAMP,
+    START,
+    TASK,
+    Runs,
+    Told,
+    first_path_at,
+    path_bodies,
+)  # fmt: skip
+from tidewaiter.formats.audit_values import absolute, octal, short_value
+from tidewaiter.formats.text_lines import text
+from tidewaiter.log_sources.linux_auditd.meanings import (
+    Known,
+    Task,
+    address_meant,
+    command_meant,
+    folder_meant,
+    mode_meant,
+    node_meant,
+    parent_meant,
+    program_meant,
+    task_meant,
+)
+from tidewaiter.log_sources.linux_auditd.results import Results
+from tidewaiter.log_sources.linux_auditd.sparing import Spared
 from tidewaiter.schema.event import Event, EventKind
 
-_HEAD = rb"\n(?:node=\S+ )?type=%s msg=audit\([^)\n]*\):"
-_VALUE = rb'("[^"\n]*"|[0-9A-F]+)'
-_STARTED = re.compile(
-    _HEAD % b"EXECVE" + rb"( argc=(\d{1,5}) [^\n]*)" + _HEAD % b"CWD" + b" cwd=" + _VALUE + rb"[^\n]*"
-    + _HEAD % b"PATH" + b" item=0 name=" + _VALUE + rb"(?: [^\n]*)?((?:" + _HEAD % b"PATH" + rb" item=[1-9][^\n]*)*)$"
-)  # fmt: skip
-_PATH = re.compile(
-    rb"type=PATH msg=audit\([^)\n]*\): item=\d+ name=" + _VALUE + rb" (inode=\d+) (dev=\S+) mode=(\d+) ouid=\d+ ogid=\d+"
-    rb"(?: rdev=\S+)?(?: obj=\S+)? nametype=(\w+)"
-)
-_CWD = re.compile(rb"type=CWD msg=audit\([^)\n]*\): cwd=" + _VALUE)
-_SADDR = re.compile(rb" saddr=([0-9A-F]{16,64})")
-_AT_FDCWD = frozenset({b"ffffff9c", b"ffffffffffffff9c"})
-_SHORT = 2_000
-"""Bytes of records of a call that are read quickly."""
+_AT_CALLS = ("openat", "renameat", "renameat2", "fchmodat", "unlinkat")
+_FLAGS_AT = {"open": 1, "openat": 2}
+_O_WRITE = 0o3  # linux/fcntl.h
+_AT_FDCWD = [([b"a%d=ffffff9c" % at], [b"a%d=ffffffffffffff9c" % at]) for at in range(4)]
+"""The argument that holds a directory when it is the working directory, as 32 and 64 bits."""
 _EINPROGRESS, _ECONNREFUSED = b"-115", b"-111"
+_KERNEL_FILES = ("/proc/", "/sys/", "/dev/")
+_PLAIN_ITEM = b" item=0 name="
 
 _START, _CONNECTION, _CREATE = EventKind.PROCESS_START, EventKind.CONNECTION, EventKind.FILE_CREATE
-_RENAME, _MODE = EventKind.FILE_RENAME, EventKind.FILE_MODE
+_RENAME, _MODE, _DELETE = EventKind.FILE_RENAME, EventKind.FILE_MODE, EventKind.FILE_DELETE
 
 Inode = tuple[str | None, bytes]
 """Node, and inode with its device."""
 
-
-Path = tuple[bytes, bytes, bytes, bytes, bytes]
-"""One PATH record: its name as it is written, inode, device, mode, and what it is to the call."""
-_NAME, _INODE, _DEVICE, _FILE_MODE, _KIND = range(5)
-
-
-def quick(run: AuditRun, log_file: str, remember: Remember) -> Event | None:
-    """The event of a run; None where it is not for this module."""
-    told = run.told
-    maker = _makers().get(told[START])
-    if maker is None or len(told[REST]) > _SHORT:
-        return None
-    if told[SUCCESS] != b"yes" and (maker is not _connect or not told[SUCCESS]):
-        return None
-    task = task_of(told[TASK])
-    if task is None:
-        return None
-    stamp = run.key[1]
-    node = node_name(run.key[0]) if run.key[0] else None
-    extra: dict[str, object] = {"serial": int(stamp[15:])}
-    if task.uid is not None:
-        extra["uid"] = task.uid
-    if task.login_user is not None and task.login_user != task.user:
-        extra["login_user"] = task.login_user
-    event = Event(
-        kind=_START,
-        time=int(stamp[:10] + stamp[11:14]) * 1_000,
-        log_source="linux_auditd",
-        log_file=log_file,
-        record=str(run.line),
-        host=node,
-        user=task.user,
-        session=task.session,
-        pid=int(told[PID]),
-        parent_pid=int(told[PPID]),
-        process_path=task.exe,
-        process_name=task.comm,
-        extra=extra,
-    )
-    return event if maker(event, told, extra, remember) else None
-
-
 Remember = Callable[[Inode, str], None]
 """Takes in which path an inode was last seen under."""
 
-Maker = Callable[[Event, tuple[bytes, ...], dict[str, object], Remember], bool]
-"""Fills in the event; False where it is left to the handlers, which then know nothing of this."""
+Name = tuple[bytes, bytes, bytes]
+"""Of a PATH record the name as it is written, the mode, and the inode with its device."""
+
+Made = Event | str | Literal[True] | None
+"""The event; why there is none; True where it is counted and nobody needs it; None where it is left to the handlers."""
+
+Maker = Callable[[Told, str, int, int, Task], Made]
+"""Takes a run, its line, time (microseconds since 1970 UTC), serial and who made the call. Where it gives None it has done
+nothing."""
 
 
-def _execve(event: Event, told: tuple[bytes, ...], extra: dict[str, object], _remember: Remember) -> bool:
-    found = _STARTED.match(told[REST])
-    if found is None or b"_len=" in found[1] or b"[0]=" in found[1]:
-        return False
-    argc = int(found[2])
-    argv, event.command_line = (_known_command if len(found[1]) < _SHORT_COMMAND else _command)(found[1], argc)
-    event.cwd = cwd = short_value(found[3])
-    event.argv = argv
-    if argc != len(argv):
-        extra["argc"] = argc
-    program = short_value(found[4])
-    if program is not None:
-        place = absolute(program, cwd)
+class Quick:
+    """Reads the runs of one log."""
+
+    def __init__(self, log_file: str, remember: Remember, spared: Spared, handled: Collection[str]) -> None:
+        """`handled` are the names of the calls that have a handler."""
+        self.log_file = log_file
+        self._remember = remember
+        self._spared = spared
+        self._handled = handled
+        self._tasks = Known(task_meant)
+        self._commands = Known(command_meant)
+        self._folders = Known(folder_meant)
+        self._programs = Known(program_meant)
+        self._addresses = Known(address_meant)
+        self._nodes = Known(node_meant)
+        self._modes = Known(mode_meant)
+        self._parents = Known(parent_meant)
+        self._at_calls = {start for start, name in syscalls().items() if name in _AT_CALLS}
+        self._flags_at = {start: _FLAGS_AT[name] for start, name in syscalls().items() if name in _FLAGS_AT}
+        self._makers, self._reasons = self._by_call()
+
+    def _by_call(self) -> tuple[dict[bytes, Maker], dict[bytes, str]]:
+        """The beginning of a SYSCALL record with its success -> who reads its event, or why it is none."""
+        makers: dict[bytes, Maker] = {}
+        reasons: dict[bytes, str] = {}
+        calls: dict[str, Maker] = {
+            **dict.fromkeys(("execve", "execveat"), self._execve),
+            **dict.fromkeys(("open", "openat", "creat"), self._open),
+            **dict.fromkeys(("rename", "renameat", "renameat2"), self._rename),
+            **dict.fromkeys(("chmod", "fchmodat"), self._chmod),
+            **dict.fromkeys(("unlink", "unlinkat"), self._unlink),
+        }
+        for start, name in syscalls().items():
+            if name == "connect":
+                makers[start + b" success=yes"] = makers[start + b" success=no"] = self._connect
+            elif name not in self._handled:
+                reasons |= dict.fromkeys((start, start + b" success=yes", start + b" success=no"), f"system call {name}")
+            elif name != "socketcall":
+                reasons[start + b" success=no"] = f"failed {name}"
+            if name in calls:
+                makers[start + b" success=yes"] = calls[name]
+        return makers, reasons
+
+    def take(self, runs: Runs, results: Results, left_over: Callable[[Told, int, int], None]) -> None:
+        """Read runs, in their order. `left_over` is given what is unusual: a run, its line and how many records it has."""
+        stamps = b" ".join([told[STAMP] for told in runs.told]).replace(b".", b"").replace(b":", b" ")
+        numbers = list(map(int, stamps.split()))
+        makers, reasons, tasks, add = self._makers, self._reasons, self._tasks, results.events.append
+        parsed = 0
+        for told, line, count, millis, serial in zip(*runs, numbers[::2], numbers[1::2], strict=True):
+            if told[SOCKADDR] and told[SOCKADDR].startswith(LOCAL_ADDRESSES, 1):
+                results.skip(LOCAL, count)
+                continue
+            made: Made = None
+            maker = makers.get(told[START])
+            if maker is None:
+                made = reasons.get(told[START]) or self._unknown(told)
+            else:
+                task = tasks[told[TASK]]
+                if task is not None:
+                    made = maker(told, str(line), millis * 1_000, serial, task)
+            if made is None:
+                left_over(told, line, count)
+            elif isinstance(made, str):
+                results.skip(made, count)
+            else:
+                parsed += count
+                if made is not True:
+                    add(made)
+        results.parsed += parsed
+
+    def _unknown(self, told: Told) -> str | None:
+        """Why a call whose number we do not know is of no use; None where it may be of use."""
+        call = syscalls().get(_call(told)) or named_call(told[TASK], _call(told).rpartition(b"=")[2])
+        return None if call in self._handled else f"system call {call}"
+
+    def _new(self, kind: EventKind, told: Told, record: str, time: int, serial: int, task: Task) -> Event:
+        user, session, exe, comm, more = task
+        return Event(
+            kind=kind,
+            time=time,
+            log_source="linux_auditd",
+            log_file=self.log_file,
+            record=record,
+            host=self._nodes[told[NODE]],
+            user=user,
+            session=session,
+            pid=int(told[PID]),
+            parent_pid=int(told[PPID]),
+            process_path=exe,
+            process_name=comm,
+            extra={"serial": serial, **more},
+        )
+
+    # One method for each kind of call
+
+    def _execve(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
+        paths, at = told[PATHS], first_path_at(told) + len(_PLAIN_ITEM)
+        end = paths.find(b" ", at)
+        if (
+            not told[EXECVE]
+            or not told[CWD]
+            or told[MORE]
+            or end < 0
+            or not paths.startswith(_PLAIN_ITEM, at - len(_PLAIN_ITEM))
+        ):
+            return None
+        program = self._programs[paths[at:end]]
+        command = self._commands[told[EXECVE]]
+        if program is None or command is None:
+            return None
+        cwd = self._folders[told[CWD]]
+        if program[0] != "/":
+            program = absolute(program, cwd)
+        event = self._new(_START, told, record, time, serial, task)
+        event.argv, event.command_line, argc = command
+        event.cwd = cwd
+        if argc is not None:
+            event.extra["argc"] = argc  # type: ignore[index]  # `_new` sets it
         if event.process_path is None:
-            event.process_path = place
-        elif place != event.process_path:
-            extra["paths"] = [place]
-    return True
+            event.process_path = program
+        elif program != event.process_path:
+            event.extra["paths"] = [program]  # type: ignore[index]  # as above
+        return event
+
+    def _connect(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
+        if not told[SOCKADDR] or not told[EXIT]:
+            return None
+        address = self._addresses[told[SOCKADDR]]
+        if isinstance(address, str):
+            return address
+        ip, port = address
+        if not port:
+            return "name look-up probe"
+        if ip in ("0.0.0.0", "::"):  # noqa: S104 - an address in a log, not one to bind to
+            return "connect to no address"
+        code, outcome = None, "completed"
+        if told[START][-1:] == b"o":
+            code = -int(told[EXIT])
+            outcome = {_EINPROGRESS: "started", _ECONNREFUSED: "refused"}.get(told[EXIT], "failed")
+        event = self._new(_CONNECTION, told, record, time, serial, task)
+        event.dst_ip = ip
+        event.dst_port = port
+        event.initiated = True
+        event.outcome = outcome
+        event.outcome_code = code
+        return event
+
+    def _open(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
+        bodies = _in_order(told)
+        created = _last(bodies, b" nametype=CREATE")
+        if created is None:
+            return "file opened for reading" if self._reads(told) else None
+        name = _named(created)
+        if name is None:
+            return None
+        place = self._full(name[0], told, 0)
+        if place is None or place.startswith(_KERNEL_FILES):
+            return None
+        node = self._nodes[told[NODE]]
+        self._know_folder(node, _first(bodies, b" nametype=PARENT"), place)
+        self._remember((node, name[2]), place)
+        event = self._new(_CREATE, told, record, time, serial, task)
+        event.file_path = place
+        event.file_mode = self._modes[name[1]]
+        return event
+
+    def _rename(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
+        bodies = _in_order(told)
+        created, deleted = _last(bodies, b" nametype=CREATE"), _first(bodies, b" nametype=DELETE")
+        if created is None or deleted is None:
+            return None
+        new, old = _named(created), _named(deleted)
+        place = None if new is None else self._full(new[0], told, 2)
+        before = None if old is None else self._full(old[0], told, 0)
+        if new is None or place is None or before is None:
+            return None
+        node = self._nodes[told[NODE]]
+        self._know_folder(node, _last(bodies, b" nametype=PARENT"), place)
+        self._know_folder(node, _first(bodies, b" nametype=PARENT"), before)
+        self._remember((node, new[2]), place)
+        event = self._new(_RENAME, told, record, time, serial, task)
+        event.file_path = place
+        event.file_old_path = before
+        event.file_mode = self._modes[new[1]]
+        return event
+
+    def _chmod(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
+        bodies = path_bodies(told)
+        if len(bodies) != 1 or bodies[0].find(b" nametype=NORMAL") < 0 or _first(bodies, b" nametype=PARENT"):
+            return None
+        name, args = _named(bodies[0]), told[ARGS].split(b" ")
+        place = None if name is None else self._full(name[0], told, 0)
+        if place is None or len(args) != 5:
+            return None
+        node = self._nodes[told[NODE]]
+        if self._spared.leaves(node, _MODE, time):
+            return True
+        mode = _number(args[2 if _call(told) in self._at_calls else 1])
+        event = self._new(_MODE, told, record, time, serial, task)
+        event.file_path = place
+        event.file_mode = octal(mode)
+        return event
+
+    def _unlink(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
+        bodies = _in_order(told)
+        gone = _last(bodies, b" nametype=DELETE")
+        name = None if gone is None else _named(gone)
+        place = None if name is None else self._full(name[0], told, 0)
+        if place is None:
+            return None
+        node = self._nodes[told[NODE]]
+        self._know_folder(node, _first(bodies, b" nametype=PARENT"), place)
+        if self._spared.leaves(node, _DELETE, time):
+            return True
+        event = self._new(_DELETE, told, record, time, serial, task)
+        event.file_path = place
+        return event
+
+    # What PATH records say
+
+    def _full(self, raw: bytes, told: Told, at: int) -> str | None:
+        """The full path of a name; None where it is not plainly one. `at` is the argument that may hold the descriptor of an
+        open directory."""
+        if raw.startswith(b'"/') and raw.endswith(b'"') and raw.find(b"/.") < 0 and raw.find(b"//") < 0:
+            return text(raw[1:-1])
+        spelled = short_value(raw)
+        if spelled is None:
+            return None
+        cwd = None
+        if spelled[:1] != "/":
+            if _call(told) in self._at_calls and told[ARGS].split(b" ")[at : at + 1] not in _AT_FDCWD[at]:
+                return None
+            cwd = self._folders[told[CWD]]
+        place = absolute(spelled, cwd)
+        return place if place[:1] == "/" else None
+
+    def _know_folder(self, node: str | None, parent: bytes | None, place: str) -> None:
+        inode = None if parent is None else self._parents[parent]
+        if inode is not None:
+            self._remember((node, inode), place[: place.rfind("/")] or "/")
+
+    def _reads(self, told: Told) -> bool:
+        """Whether a file was surely opened for reading only."""
+        at = self._flags_at.get(_call(told))
+        args = told[ARGS].split(b" ")
+        return at is not None and len(args) == 5 and not _number(args[at]) & _O_WRITE
 
 
-def _command(body: bytes, argc: int) -> tuple[tuple[str, ...], str]:
-    argv = _words(body, argc)
-    return tuple(argv), command_line(argv)
+def _call(told: Told) -> bytes:
+    """Architecture and number of the call."""
+    return told[START].partition(b" success=")[0]
 
 
-_SHORT_COMMAND = 400  # bytes of a record whose command is remembered
-_known_command = lru_cache(maxsize=4_096)(_command)
-"""The same few commands fill a log."""
+def _number(argument: bytes) -> int:
+    """One of a0 to a3, with its name; 0 where it is unreadable."""
+    try:
+        return int(argument[3:21], 16)
+    except ValueError:
+        return 0
 
 
-def _words(body: bytes, argc: int) -> list[str]:
-    """`arguments` of a record whose arguments have no space in them, as the kernel writes them."""
-    words = body.split(b" ")
-    if len(words) != argc + 2 or not body.isascii():
-        return arguments([body], argc)
-    argv = []
-    for number, word in enumerate(words[2:]):
-        name, _, bare = word.partition(b"=")
-        if name != b"a%d" % number:
-            return arguments([body], argc)
-        if bare[:1] != b'"':
-            argv.append(short_value(bare) or bare.decode())
-        elif bare[-1:] == b'"' and len(bare) > 1:
-            argv.append(bare[1:-1].decode())
-        else:
-            return arguments([body], argc)
-    return argv
+def _in_order(told: Told) -> list[bytes]:
+    bodies = path_bodies(told)
+    if bodies and not bodies[0].startswith(b" item=0 "):
+        put_in_order(bodies)
+    return bodies
 
 
-_address = lru_cache(maxsize=8_192)(socket_address)
+def _first(bodies: list[bytes], mark: bytes) -> bytes | None:
+    for body in bodies:
+        if body.find(mark) >= 0:  # several times as fast as `in`
+            return body
+    return None
 
 
-def _connect(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], _remember: Remember) -> bool:
-    found = _SADDR.search(told[REST])
-    if found is None:
-        return False
-    address = _address(found[1])
-    if isinstance(address, str) or not address[1] or address[0] in ("0.0.0.0", "::"):  # noqa: S104 - of a log
-        return False
-    event.kind = _CONNECTION
-    event.dst_ip, event.dst_port = address
-    event.initiated = True
-    if told[SUCCESS] == b"yes":
-        event.outcome = "completed"
-        return True
-    code = told[EXIT]
-    event.outcome = {_EINPROGRESS: "started", _ECONNREFUSED: "refused"}.get(code, "failed")
-    event.outcome_code = -int(code)
-    return True
+def _last(bodies: list[bytes], mark: bytes) -> bytes | None:
+    for body in reversed(bodies):
+        if body.find(mark) >= 0:
+            return body
+    return None
 
 
-def _paths(rest: bytes) -> tuple[list[Path], str | None] | None:
-    """The PATH records and the working directory, where all are of the usual form."""
-    found: list[Path] = _PATH.findall(rest)
-    cwd = _CWD.search(rest)
-    if not found or cwd is None or len(found) != rest.count(b"type=PATH "):
+def _named(body: bytes) -> Name | None:
+    """The fields of a PATH record of the usual form."""
+    words = body.split(b" ", 6)
+    if len(words) != 7 or words[5][:5] != b"mode=" or words[2][:5] != b"name=":
         return None
-    return found, short_value(cwd[1])
-
-
-def _full(path: Path, cwd: str | None) -> str | None:
-    """The full path of a record's name; None where it is not plainly one."""
-    spelled = short_value(path[_NAME])
-    place = absolute(spelled, cwd) if spelled is not None else ""
-    return place if place[:1] == "/" else None
-
-
-def _of_kind(paths: list[Path], kind: bytes) -> list[Path]:
-    return [path for path in paths if path[_KIND] == kind]
-
-
-def _create(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], remember: Remember) -> bool:
-    known = _paths(told[REST])
-    if known is None or not _plain(told, known[0], 0):
-        return False
-    paths, cwd = known
-    created, parents = _of_kind(paths, b"CREATE"), _of_kind(paths, b"PARENT")
-    place = _full(created[0], cwd) if len(created) == 1 else None
-    if place is None or place.startswith(("/proc/", "/sys/", "/dev/")):
-        return False
-    new, node = created[0], event.host
-    if parents:
-        remember((node, parents[0][_INODE] + parents[0][_DEVICE]), place[: place.rfind("/")] or "/")
-    event.kind, event.file_path, event.file_mode = _CREATE, place, octal(new[_FILE_MODE])
-    remember((node, new[_INODE] + new[_DEVICE]), place)
-    return True
-
-
-def _rename(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], remember: Remember) -> bool:
-    known = _paths(told[REST])
-    if known is None or not _plain(told, known[0], 0) or not _plain(told, known[0], 2):
-        return False
-    paths, cwd = known
-    created, deleted, parents = _of_kind(paths, b"CREATE"), _of_kind(paths, b"DELETE"), _of_kind(paths, b"PARENT")
-    if not created or not deleted:
-        return False
-    new, node = created[-1], event.host
-    place, before = _full(new, cwd), _full(deleted[0], cwd)
-    if place is None or before is None:
-        return False
-    if parents:
-        remember((node, parents[-1][_INODE] + parents[-1][_DEVICE]), place[: place.rfind("/")] or "/")
-        remember((node, parents[0][_INODE] + parents[0][_DEVICE]), before[: before.rfind("/")] or "/")
-    event.kind, event.file_path, event.file_old_path = _RENAME, place, before
-    event.file_mode = octal(new[_FILE_MODE])
-    remember((node, new[_INODE] + new[_DEVICE]), place)
-    return True
-
-
-def _chmod(event: Event, told: tuple[bytes, ...], _extra: dict[str, object], _remember: Remember) -> bool:
-    known = _paths(told[REST])
-    if known is None or not _plain(told, known[0], 0):
-        return False
-    paths, cwd = known
-    place = _full(paths[0], cwd) if len(paths) == 1 and paths[0][_KIND] == b"NORMAL" else None
-    mode = told[A2 if told[START] in _at_calls() else A1]
-    if place is None or len(mode) > 15:
-        return False
-    event.kind, event.file_path, event.file_mode = _MODE, place, octal(int(mode, 16))
-    return True
-
-
-def _plain(told: tuple[bytes, ...], paths: list[Path], at: int) -> bool:
-    """Whether no name of the call lies in an open directory that is not the working directory."""
-    if told[START] not in _at_calls() or told[A0 + at] in _AT_FDCWD:
-        return True
-    return all(path[_NAME][:2] == b'"/' for path in paths)
-
-
-_CALLS: dict[str, Maker] = {
-    "execve": _execve,
-    "execveat": _execve,
-    "connect": _connect,
-    "open": _create,
-    "openat": _create,
-    "creat": _create,
-    "rename": _rename,
-    "renameat": _rename,
-    "renameat2": _rename,
-    "chmod": _chmod,
-    "fchmodat": _chmod,
-}
-
-
-@cache
-def _makers() -> dict[bytes, Maker]:
-    """The beginning of a SYSCALL record -> who reads its event."""
-    return {start: _CALLS[name] for start, name in syscalls().items() if name in _CALLS}
-
-
-@cache
-def _at_calls() -> frozenset[bytes]:
-    """The calls whose names may lie in an open directory."""
-    return frozenset(start for start, name in syscalls().items() if name in ("openat", "renameat", "renameat2", "fchmodat"))
+    return words[2][5:], words[5], words[3] + words[4]

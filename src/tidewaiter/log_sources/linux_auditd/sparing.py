@@ -13,22 +13,28 @@ class Spared:
     def __init__(self, needed: frozenset[EventKind] | None = None) -> None:
         self._needed = needed
         self._told: set[tuple[str | None, EventKind]] = set()
+        self._left: dict[EventKind, list[int]] = {}  # times of those left out since they were counted last
+
+    def leaves(self, host: str | None, kind: EventKind, time: int) -> bool:
+        """Whether an event need not be made, for nobody needs it. It is then counted."""
+        if (host, kind) not in self._told:
+            return False
+        self._left.setdefault(kind, []).append(time)
+        return True
 
     def kept(self, events: list[Event], account: Account) -> list[Event]:
-        """The events that are needed, and the first of each other kind of each node."""
+        """The events that are needed, and the first of each other kind of each node; all others so far are counted."""
         needed = self._needed
         if needed is None:
             return events
         kept = []
-        left: dict[EventKind, list[int]] = {}
         for event in events:
             if event.kind not in needed:
-                known = (event.host, event.kind)
-                if known in self._told:
-                    left.setdefault(event.kind, []).append(event.time)
+                if self.leaves(event.host, event.kind, event.time):
                     continue
-                self._told.add(known)
+                self._told.add((event.host, event.kind))
             kept.append(event)
-        for kind, times in left.items():
+        for kind, times in self._left.items():
             count_unseen("linux_auditd", kind, len(times), (min(times), max(times)), account)
+        self._left.clear()
         return kept
