@@ -172,7 +172,7 @@ def scan(
         runs.extend(place(unplaced, folders, Neighbours(result.accounts)))
         wire = WireCases(usual, inside(options, policy))
         judge = Judge((keeping.memory if keeping else None) or evidence)
-        transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses))
+        transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses, result.accounts))
         result.collect(transfers if keeping is None else keeping.keep(transfers))
         result.keeping = keeping
     except BaseException:

@@ -26,6 +26,7 @@ from tidewaiter.correlation.wire_sizes import nothing_alone
 from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs, rows
+from tidewaiter.pipeline.copies import Copies
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Recognised, Unreadable, WorkItem
 from tidewaiter.pipeline.joining import joined_on_disk
 from tidewaiter.pipeline.rows import Extent, Row, Run, row_of
@@ -291,9 +292,13 @@ def correlate(
     judge: Judge,
     wire: WireCases | None = None,
     addresses: dict[str, set[str]] | None = None,
+    accounts: Sequence[Account] = (),
 ) -> Iterator[Transfer]:
-    """Fold the rows, join hosts and wire (`addresses`: host key -> its addresses, as far as its logs tell) and judge."""
-    cases = _seldom_collecting(_folded(runs, work_dir, kinds, names, wire or WireCases()))
+    """Fold the rows, join hosts and wire (`addresses`: host key -> its addresses, as far as its logs tell) and judge.
+
+    In `accounts` the records that are copies of others are moved from parsed to skipped.
+    """
+    cases = _seldom_collecting(_folded(runs, work_dir, kinds, names, wire or WireCases(), Copies(accounts)))
     yield from judge.all(joined_on_disk(cases, work_dir, addresses or {}))
 
 
@@ -309,7 +314,12 @@ def _seldom_collecting(cases: Iterator[Case]) -> Iterator[Case]:
 
 
 def _folded(
-    runs: Iterable[Run], work_dir: Path, kinds: dict[str, set[str]], names: dict[str, str], wire: WireCases
+    runs: Iterable[Run],
+    work_dir: Path,
+    kinds: dict[str, set[str]],
+    names: dict[str, str],
+    wire: WireCases,
+    copies: Copies,
 ) -> Iterator[Case]:
     """Fold the rows of each host, and of each pair of addresses, in time order."""
     for host, batches in rows.merge(list(runs), work_dir):
@@ -324,6 +334,6 @@ def _folded(
             yield from wire.cases(flows.finish())
         else:
             fold = HostFold(host, HostView(kinds.get(host, set()), names.get(host)))
-            for batch in batches:
+            for batch in copies.left_out(batches):
                 yield from fold.advance(batch, watermark=batch[-1].time)
             yield from fold.finish()
