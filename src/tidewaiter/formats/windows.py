@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
-from tidewaiter.errors import TidewaiterError, UnrecognisedError
+from tidewaiter.errors import UnrecognisedError
 from tidewaiter.formats import evtx, windows_json
-from tidewaiter.formats.windows_records import Found, Route, Routes
-from tidewaiter.log_source import Opened, WindowsRecord, WindowsSource
+from tidewaiter.formats.windows_quick import BROKEN
+from tidewaiter.formats.windows_records import Found, Routes
+from tidewaiter.formats.windows_spared import Spared
+from tidewaiter.log_source import Opened, WindowsSource
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event, EventKind
-from tidewaiter.schema.tally import count_unseen
 
 BATCH = 2000
-_TOLD = 100_000
 SAYS_NOTHING = "windows event that says nothing of use"
-_BROKEN_RECORD = (TidewaiterError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError)
 
 
 def recognise(head: bytes) -> str | None:
@@ -52,22 +51,32 @@ class WindowsReader:
         Raises UnrecognisedError where the content is none of ours, OSError where the file cannot be read.
         """
         batch: list[Event] = []
-        spared = _Spared()
+        spared = Spared()
         parsed = 0
         try:
-            for found in self._records(opened, account):
+            for found in self._records(opened, account, spared):
                 if found is None:
                     yield []
                     continue
-                (source, _, holds, sparing), record = found
-                if sparing is not None and spared.takes(found[0], record):
+                if isinstance(found, list):
+                    parsed += len(found)
+                    batch += found
+                    while len(batch) >= BATCH:
+                        yield _counted(batch[:BATCH], account)
+                        batch = batch[BATCH:]
                     continue
+                route, record = found
+                source, holds = route.source, route.holds
+                if route.spared is not None:
+                    time = source.moment(record)  # type: ignore[attr-defined]  # those with `kinds` have it
+                    if spared.takes(route, record.provider, record.event_id, record.computer, time):
+                        continue
                 held = getattr(source, "held", 0) if holds else 0
                 try:
                     made = source.events(record)
                     if made.__class__ is not tuple:
                         made = list(made)
-                except _BROKEN_RECORD as error:
+                except BROKEN as error:
                     place = "record" if account.recognised_as == "EVTX" else "line"
                     account.damage_at(f"{place} {record.record}", f"{type(error).__name__}: {error}")
                     continue
@@ -89,7 +98,7 @@ class WindowsReader:
         for start in range(0, len(batch), BATCH):
             yield _counted(batch[start : start + BATCH], account)
 
-    def _records(self, opened: Opened, account: Account) -> Iterable[Found]:
+    def _records(self, opened: Opened, account: Account, spared: Spared) -> Iterable[Found]:
         why = evtx.recognise(opened.head)
         if why:
             account.recognised_as, account.why = "EVTX", why
@@ -97,44 +106,8 @@ class WindowsReader:
         why = windows_json.recognise(opened.head)
         if why:
             account.recognised_as, account.why = "Windows events (JSON)", why
-            return windows_json.JsonRecords(opened, account, self._routes)
+            return windows_json.JsonRecords(opened, account, self._routes, spared)
         raise UnrecognisedError(opened.log_file, "byte 0", "neither EVTX nor JSON of Windows events")
-
-
-class _Spared:
-    """Records whose kind of event nobody needs one by one: the first of each computer becomes one, the others are counted."""
-
-    def __init__(self) -> None:
-        self._told: set[tuple[str, int, str | None]] = set()
-        self._unseen: dict[tuple[str, int], tuple[str, EventKind, list[int]]] = {}  # how many, first and last time
-
-    def takes(self, route: Route, record: WindowsRecord) -> bool:
-        """Whether the record was counted, and has to become no event. Only sources with a `moment` have such routes."""
-        known = (record.provider, record.event_id, record.computer)
-        if known not in self._told:
-            if len(self._told) < _TOLD:
-                self._told.add(known)
-            return False
-        time: int = route.source.moment(record)  # type: ignore[attr-defined]  # those with `kinds` have it
-        sums = self._unseen.get(known[:2])
-        if sums is None:
-            name = type(route.source).__module__.rpartition(".")[2]
-            assert route.spared is not None
-            self._unseen[known[:2]] = (name, route.spared, [1, time, time])
-            return True
-        counted = sums[2]
-        counted[0] += 1
-        if time < counted[1]:
-            counted[1] = time
-        elif time > counted[2]:
-            counted[2] = time
-        return True
-
-    def count(self, account: Account) -> None:
-        """Note in the account what became no event."""
-        for name, kind, (count, first, last) in self._unseen.values():
-            account.parse(count)
-            count_unseen(name, kind, count, (first, last), account)
 
 
 def _counted(batch: list[Event], account: Account) -> list[Event]:

@@ -14,10 +14,13 @@ from typing import Any
 import msgspec
 
 from tidewaiter.formats import json_objects
+from tidewaiter.formats.windows_quick import About, QuickLines
 from tidewaiter.formats.windows_records import NO_USE, Found, PassOver, Route, Routes, lower
 from tidewaiter.formats.windows_shapes import Clock, Parts, parts_of
+from tidewaiter.formats.windows_spared import Spared
 from tidewaiter.log_source import Opened, WindowsRecord
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event
 
 OTHER_JSON = "JSON that is no Windows event"
 _SEEN_IN_HEAD = 50
@@ -31,6 +34,10 @@ _LONG_NAME = 200
 _DECODE_IT = "decode it"
 _OPENS, _CLOSES = b"{}"
 _DECODE = msgspec.json.Decoder().decode
+_DECODE_ANY = msgspec.json.Decoder(float_hook=float).decode
+"""Takes numbers that are out of range too."""
+Verdict = str | PassOver | QuickLines
+"""What to do with lines of one event id."""
 _HINT_ID = re.compile(rb'"(?:EventID|event_id|EventCode|EventRecordID)"\s*:')
 _HINT_ORIGIN = re.compile(
     rb'"(?:SourceName|source_name|ProviderGuid|ProviderName|provider_name|provider_guid|Channel|winlog|Provider)"\s*:'
@@ -62,7 +69,7 @@ def _decoded(raw: bytes) -> Any:
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         pass
     try:
-        return _DECODE(raw.decode("utf-8", "replace").replace("\x00", ""))
+        return _DECODE_ANY(raw.decode("utf-8", "replace").replace("\x00", ""))
     except (msgspec.DecodeError, UnicodeError, RecursionError, ValueError):
         return None
 
@@ -73,11 +80,13 @@ class JsonRecords:
     `record` is the 1-based line on which the object starts, in an array its 1-based place.
     """
 
-    def __init__(self, opened: Opened, account: Account, routes: Routes) -> None:
+    def __init__(self, opened: Opened, account: Account, routes: Routes, spared: Spared) -> None:
         self._opened, self._account, self._routes = opened, account, routes
         self._clock = Clock()
+        self._about = About(opened.log_file, account, self._clock, spared)
         self._keys = list(_ID_KEYS)
-        self._verdicts: dict[bytes, str | PassOver] = {}  # by what stands behind the first of the keys
+        self._verdicts: dict[bytes, Verdict] = {}  # by what stands behind the first of the keys
+        self._quickly: dict[int, QuickLines | None] = {}  # by event id
         self._skipped: dict[str, int] = {}
         self._known: dict[tuple[str | None, int, str | None], tuple[Route | None, str]] = {}
 
@@ -110,25 +119,31 @@ class JsonRecords:
             if first > turn:
                 yield None
                 turn = first + _SIGN_OF_LIFE
-            for number, raw in self._sifted(first, lines):
+            for sifted in self._sifted(first, lines):
+                if isinstance(sifted, list):
+                    yield sifted
+                    continue
+                number, raw = sifted
                 found = self._record(number, raw, "line")
                 if found is not None:
                     yield found
 
-    def _sifted(self, first: int, lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
-        """The lines that have to be decoded; the others are counted.
+    def _sifted(self, first: int, lines: list[bytes]) -> Iterator[Any]:
+        """The lines that have to be decoded, with their numbers, and lists of events of those between; the others are counted.
 
         As a rule every line names its event id with the same words, so what stands behind them is looked up.
         """
-        verdicts, key, unwanted = self._verdicts, self._keys[0], 0
+        verdicts, key, unwanted, about = self._verdicts, self._keys[0], 0, self._about
+        made: list[Event] = []
         width = len(key)
         for number, line in enumerate(lines, first):
             at = line.find(key) + width
             if at < width or line[0] != _OPENS or line[-1] != _CLOSES:
-                text, problem = json_objects.object_of_line(line)
-                if problem is not None:
-                    self._account.damage_at(f"line {number}", problem)
-                elif text and not self._skips(text):
+                text = self._unusual(line, number)
+                if text and made:
+                    yield made
+                    made = []
+                if text:
                     yield number, text
                 if key is not self._keys[0]:
                     verdicts.clear()
@@ -136,28 +151,58 @@ class JsonRecords:
                     width = len(key)
                 continue
             verdict = verdicts.get(line[at : at + _BEHIND]) or self._verdict(line, at)
-            if verdict is _DECODE_IT or line.find(key, at) >= 0:
-                yield number, line
-            elif verdict is NO_USE:
+            if verdict is NO_USE and line.find(key, at) < 0:
                 unwanted += 1
-            elif isinstance(verdict, PassOver) and verdict.has_bytes(line):
-                self._skipped[verdict.reason] = self._skipped.get(verdict.reason, 0) + 1
-            else:
-                yield number, line
+                continue
+            if isinstance(verdict, QuickLines):
+                event = verdict.read(line, number, about)
+                if event is not None:
+                    if not isinstance(event, bool):
+                        made.append(event)
+                    continue
+            elif isinstance(verdict, PassOver) and line.find(key, at) < 0 and self._passes(verdict, line):
+                continue
+            if made:
+                yield made
+                made = []
+            yield number, line
+        if made:
+            yield made
         if unwanted:
             self._skipped[NO_USE] = self._skipped.get(NO_USE, 0) + unwanted
 
-    def _verdict(self, line: bytes, at: int) -> str | PassOver:
-        """What to do with a line that has its event id here: nothing, decode it, or see whether it is passed over."""
+    def _unusual(self, line: bytes, number: int) -> bytes:
+        """The object to be decoded of a line that names no event id as the others do; nothing where there is none."""
+        text, problem = json_objects.object_of_line(line)
+        if problem is not None:
+            self._account.damage_at(f"line {number}", problem)
+        return b"" if not text or self._skips(text) else text
+
+    def _passes(self, rule: PassOver, line: bytes) -> bool:
+        if rule.has_bytes(line):
+            self._skipped[rule.reason] = self._skipped.get(rule.reason, 0) + 1
+            return True
+        return False
+
+    def _verdict(self, line: bytes, at: int) -> Verdict:
+        """What to do with a line that has its event id here: nothing, decode it, see whether it is passed over or is usual."""
         found = _ID.match(line, at)
         if found is None:
             return _DECODE_IT
-        verdict: str | PassOver = NO_USE
-        if int(found[1]) in self._routes.event_ids:
-            verdict = self._routes.passed_over.get(int(found[1]), _DECODE_IT)
+        verdict: Verdict = NO_USE
+        event_id = int(found[1])
+        if event_id in self._routes.event_ids:
+            verdict = self._routes.passed_over.get(event_id) or self._quick(event_id) or _DECODE_IT
         if found.end() <= at + _BEHIND and len(self._verdicts) < _VERDICTS_KEPT:
             self._verdicts[line[at : at + _BEHIND]] = verdict
         return verdict
+
+    def _quick(self, event_id: int) -> QuickLines | None:
+        if event_id not in self._quickly:
+            offered = self._routes.quick(event_id)
+            quick = None if offered is None else QuickLines(*offered, event_id)
+            self._quickly[event_id] = quick if quick is not None and quick.useful else None
+        return self._quickly[event_id]
 
     def _set_clock(self, text: bytes, layout: json_objects.Layout) -> None:
         """Learn from the first records how far off stated times are, for those before the first that shows it."""

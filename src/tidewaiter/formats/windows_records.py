@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tidewaiter.log_source import WindowsRecord, WindowsSource
-from tidewaiter.schema.event import EventKind
+from tidewaiter.schema.event import Event, EventKind
 
 NO_USE = "windows event of no use here"
 """Reason of records that no log source maps: their provider and event id say so."""
@@ -21,6 +21,7 @@ _DATE_CALL = re.compile(r"/Date\((-?\d{1,15})\)/")
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 _MOMENTS_KEPT = 4_096
 _LONG_NAME = 200
+_WITH_MILLISECONDS = 23  # characters
 _FEW = 3  # an element that only wraps others has at most its attributes beside them
 _YEARS = (0, 253_402_300_799)  # seconds of 1970 to 9999: what a bare number may mean
 
@@ -86,8 +87,8 @@ class Route(NamedTuple):
     spared: EventKind | None = None  # what every such record says is of this kind, and one event a computer is enough
 
 
-Found = tuple[Route, WindowsRecord] | None
-"""A wanted record; None is a sign of life between records that nobody wants."""
+Found = tuple[Route, WindowsRecord] | list[Event] | None
+"""A wanted record, or the events of some, each of one; None is a sign of life between records that nobody wants."""
 
 
 class Routes:
@@ -96,7 +97,8 @@ class Routes:
     A source may have `pass_over: Mapping[int, tuple[tuple[str, ...], str]]`, by event id patterns (see PassOver) that are all
     found in the JSON text of records to be skipped, and the reason; and `channels: Mapping[str, str]`, the provider (lower
     case) that a record has which names only its channel (lower case). One with `kinds: Mapping[int, EventKind]`, the event ids
-    of which every record makes one event of this kind, has `moment(record)`, the time of that event.
+    of which every record makes one event of this kind, has `moment(record)`, the time of that event. One with `quick:
+    Mapping[int, windows_quick.Quick]` says by event id how to make the event of a record without a detour.
     """
 
     def __init__(self, sources: Iterable[WindowsSource]) -> None:
@@ -131,6 +133,20 @@ class Routes:
                 if event_id in source.providers[provider]:
                     route = self._routes[provider, event_id] = self._made(source, provider, event_id)
         return route
+
+    def quick(self, event_id: int) -> tuple[Any, Route, str] | None:
+        """How records of this event id are read quickly, their route and provider; None where only one by one can be told."""
+        offered = [
+            (source.quick[event_id], provider)  # type: ignore[attr-defined]  # it has one
+            for source in self.sources
+            if event_id in getattr(source, "quick", ())
+            for provider, ids in source.providers.items()
+            if event_id in ids
+        ]
+        if len(offered) != 1 or event_id in self.passed_over:
+            return None
+        route = self.find(offered[0][1], event_id)
+        return None if route is None else (offered[0][0], route, offered[0][1])
 
     def _made(self, source: WindowsSource, provider: str, event_id: int) -> Route:
         rule = getattr(source, "pass_over", {}).get(event_id)
@@ -192,6 +208,10 @@ def zoned_microseconds(value: Any) -> tuple[int | None, bool]:
 
 
 def _of_text(value: str) -> tuple[int | None, bool]:
+    if len(value) == _WITH_MILLISECONDS and value[19] == ".":  # as Sysmon writes it; records of one second are many
+        whole, milliseconds = _seconds(value[:19]), value[20:]
+        if whole is not None and milliseconds.isascii() and milliseconds.isdecimal():
+            return whole + 1_000 * int(milliseconds), False
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -205,6 +225,18 @@ def _of_text(value: str) -> tuple[int | None, bool]:
     if moment.tzinfo is None:
         return (moment - _EPOCH) // _MICROSECOND, False
     return (moment - _EPOCH_UTC) // _MICROSECOND, True
+
+
+@functools.lru_cache(maxsize=_MOMENTS_KEPT)
+def _seconds(value: str) -> int | None:
+    """A time without a zone to the second, `2026-01-02 10:00:00`; None where it is not spelled so."""
+    if (value[4], value[7], value[13], value[16]) != ("-", "-", ":", ":") or not value[17:].isdecimal():
+        return None
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return None if moment.tzinfo is not None else (moment - _EPOCH) // _MICROSECOND
 
 
 def _of_number(value: float) -> int | None:

@@ -20,7 +20,7 @@ _SAME = 600_000_000
 _HOSTS_KEPT = 10_000
 _WRAPPERS = ("_source", "result", "event", "Event", "fields", "data")
 _ANY_WRAPPER = frozenset(_WRAPPERS)
-_UNUSUAL = (*_WRAPPERS, "System", "EventData", "ProviderName", "@timestamp", "UserId", "ProviderProcessId")
+UNUSUAL = (*_WRAPPERS, "System", "EventData", "ProviderName", "@timestamp", "UserId", "ProviderProcessId")
 """What the most frequent form, that of NXLog, does not have."""
 
 
@@ -46,7 +46,7 @@ def parts_of(value: Any) -> Parts | None:
     """The event that a decoded JSON value holds, or None where it is none."""
     if not isinstance(value, dict):
         return None
-    if value.keys().isdisjoint(_UNUSUAL) and (usual := _usual(value)) is not None:
+    if value.keys().isdisjoint(UNUSUAL) and (usual := _usual(value)) is not None:
         return usual
     for key in () if _ANY_WRAPPER.isdisjoint(value) else _WRAPPERS:
         if key not in value:
@@ -297,9 +297,13 @@ class Clock:
 
     def time(self, parts: Parts) -> int | None:
         """Microseconds since 1970 UTC, or None where the record states no time."""
-        own, stated, host = microseconds(parts.data.get("UtcTime")), parts.time, parts.computer
+        own, stated = microseconds(parts.data.get("UtcTime")), parts.time
         if stated is None or parts.true_time:
             return stated if stated is not None else own
+        return self.settled(own, stated, parts.computer)
+
+    def settled(self, own: int | None, stated: int, host: str | None) -> int:
+        """The time of a record whose stated time may be local."""
         shift = self._shift.get(host, 0)
         if own is not None and -_NEAR <= own - stated <= _NEAR and not shift and self._once.get(host) == 0:
             return own  # the host has no shift, and shows it again

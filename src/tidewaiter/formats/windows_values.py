@@ -18,7 +18,11 @@ _TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 def text(data: Mapping[str, Any], name: str) -> str | None:
     """This value as text; None where it is absent or stands for that, as "-" does."""
-    value = data.get(name)
+    return as_text(data.get(name))
+
+
+def as_text(value: Any) -> str | None:
+    """A value as text; None where it is absent or stands for that."""
     if value.__class__ is str:
         return None if len(value) <= LONGEST_ABSENT and value in ABSENT else value
     if value is None or isinstance(value, (dict, list)):
@@ -38,13 +42,18 @@ def first_text(data: Mapping[str, Any], *names: str) -> str | None:
 def number(data: Mapping[str, Any], *names: str) -> int | None:
     """The first of these values that is there, as a number; texts may be decimal or hexadecimal (0x...)."""
     for name in names:
-        value = data.get(name)
-        if value.__class__ is int:
-            return value
-        if value.__class__ is str and 0 < len(value) <= _LONGEST_NUMBER:
-            found = _of_text(value.strip())
-            if found is not None:
-                return found
+        found = as_number(data.get(name))
+        if found is not None:
+            return found
+    return None
+
+
+def as_number(value: Any) -> int | None:
+    """A value as a number; texts may be decimal or hexadecimal (0x...)."""
+    if value.__class__ is int:
+        return value
+    if value.__class__ is str and 0 < len(value) <= _LONGEST_NUMBER:
+        return _of_text(value.strip())
     return None
 
 
@@ -57,7 +66,11 @@ def _of_text(value: str) -> int | None:
 
 def truth(data: Mapping[str, Any], name: str) -> bool | None:
     """A boolean value, however spelled."""
-    value = data.get(name)
+    return as_truth(data.get(name))
+
+
+def as_truth(value: Any) -> bool | None:
+    """A value as a boolean one, however spelled."""
     return value if isinstance(value, bool) else _TRUTHS.get(str(value).lower())
 
 
@@ -96,10 +109,14 @@ def key(value: str | None) -> str | None:
 
 def guid(data: Mapping[str, Any], name: str) -> str | None:
     """This value as a GUID, spelled as `key` does."""
-    value = data.get(name)
+    return as_guid(data.get(name))
+
+
+def as_guid(value: Any) -> str | None:
+    """A value as a GUID, spelled as `key` does."""
     if value.__class__ is str and len(value) == 38 and value[0] == "{" and value[-1] == "}":
         return str(value[1:-1].lower()) if value[1] not in "{}" and value[-2] not in "{}" else key(value)
-    return key(text(data, name))
+    return key(as_text(value))
 
 
 def account(data: Mapping[str, Any], role: str) -> str | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tidewaiter.formats import windows_values as values
+from tidewaiter.formats.windows_quick import MakeOfValues, Quick, Values
 from tidewaiter.formats.windows_records import microseconds
 from tidewaiter.log_source import WindowsRecord
 from tidewaiter.schema.event import Event, EventKind
@@ -45,12 +46,23 @@ class Source:
         26: EventKind.FILE_DELETE,
     }
 
+    @property
+    def quick(self) -> Mapping[int, Quick]:
+        """The most frequent records, and those of which it is enough to know how many there are."""
+        made = {event_id: Quick(form, _moment_of, make) for event_id, (form, make) in _USUAL.items()}
+        return made | {event_id: Quick(Values, _moment_of) for event_id in self.kinds}
+
     def moment(self, record: WindowsRecord) -> int:
         """The time of the event that a record makes."""
-        return _moment(record, record.data)
+        return _moment(record.data.get("UtcTime"), record.time)
 
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record."""
+        usual = _USUAL.get(record.event_id)
+        if usual is not None:
+            form, made = usual
+            found = form(*map(record.data.get, form.__struct_encode_fields__))
+            return (made(found, record.time, record.log_file, record.record, record.computer),)
         make = _MAKERS.get(record.event_id)
         return (make(record, record.data),) if make else ()
 
@@ -60,17 +72,69 @@ class Source:
 
 
 def _text(data: Mapping[str, Any], name: str) -> str | None:
-    found = data.get(name)
-    if found.__class__ is not str:
-        found = values.text(data, name)
+    return _as_text(data.get(name))
+
+
+def _as_text(found: Any) -> str | None:
+    if not isinstance(found, str):
+        found = values.as_text(found)
+        if found is None:
+            return None
     elif len(found) <= values.LONGEST_ABSENT and found in values.ABSENT:
         return None
-    return found.replace("%%", "%") if found and "%%" in found else found
+    return str(found.replace("%%", "%")) if "%%" in found else found
 
 
-def _moment(record: WindowsRecord, data: Mapping[str, Any]) -> int:
-    own = microseconds(data.get("UtcTime"))
-    return own if own is not None and -_BELIEVED < own - record.time < _BELIEVED else record.time
+def _moment(utc_time: Any, time: int) -> int:
+    own = microseconds(utc_time)
+    return own if own is not None and -_BELIEVED < own - time < _BELIEVED else time
+
+
+def _moment_of(found: Values, time: int) -> int:
+    return _moment(found.utc_time, time)
+
+
+class _Acting(Values):
+    """What all of Sysmon's records say: the acting process and its user."""
+
+    user: Any = None
+    process_guid: Any = None
+    process_id: Any = None
+    image: Any = None
+
+
+class _ProcessStart(_Acting):
+    logon_id: Any = None
+    original_file_name: Any = None
+    command_line: Any = None
+    current_directory: Any = None
+    parent_process_guid: Any = None
+    parent_process_id: Any = None
+    parent_image: Any = None
+    parent_command_line: Any = None
+    hashes: Any = None
+
+
+class _Connection(_Acting):
+    source_ip: Any = None
+    source_port: Any = None
+    source_hostname: Any = None
+    destination_ip: Any = None
+    destination_port: Any = None
+    destination_hostname: Any = None
+    protocol: Any = None
+    initiated: Any = None
+
+
+class _FileCreate(_Acting):
+    target_filename: Any = None
+    creation_utc_time: Any = None
+
+
+class _DnsQuery(_Acting):
+    query_name: Any = None
+    query_results: Any = None
+    query_status: Any = None
 
 
 def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
@@ -78,7 +142,7 @@ def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
     data = record.data
     return Event(
         kind=kind,
-        time=_moment(record, data),
+        time=_moment(data.get("UtcTime"), record.time),
         log_source=_SOURCE,
         log_file=record.log_file,
         record=record.record,
@@ -91,28 +155,28 @@ def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
     )
 
 
-def _process_start(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
+def _process_start(found: _ProcessStart, time: int, log_file: str, record: str, host: str | None) -> Event:
     """This one, a connection and a new file are most of all records: they are made without a detour."""
     return Event(
         kind=EventKind.PROCESS_START,
-        time=_moment(record, data),
+        time=_moment(found.utc_time, time),
         log_source=_SOURCE,
-        log_file=record.log_file,
-        record=record.record,
-        host=record.computer,
-        user=values.text(data, "User"),
-        process_key=values.guid(data, "ProcessGuid"),
-        pid=values.number(data, "ProcessId"),
-        process_path=_text(data, "Image"),
-        session=values.text(data, "LogonId"),
-        original_name=_text(data, "OriginalFileName"),
-        command_line=_text(data, "CommandLine"),
-        cwd=_text(data, "CurrentDirectory"),
-        parent_key=values.guid(data, "ParentProcessGuid"),
-        parent_pid=values.number(data, "ParentProcessId"),
-        parent_path=_text(data, "ParentImage"),
-        parent_command_line=_text(data, "ParentCommandLine"),
-        **values.hashes(values.text(data, "Hashes")),
+        log_file=log_file,
+        record=record,
+        host=host,
+        user=values.as_text(found.user),
+        process_key=values.as_guid(found.process_guid),
+        pid=values.as_number(found.process_id),
+        process_path=_as_text(found.image),
+        session=values.as_text(found.logon_id),
+        original_name=_as_text(found.original_file_name),
+        command_line=_as_text(found.command_line),
+        cwd=_as_text(found.current_directory),
+        parent_key=values.as_guid(found.parent_process_guid),
+        parent_pid=values.as_number(found.parent_process_id),
+        parent_path=_as_text(found.parent_image),
+        parent_command_line=_as_text(found.parent_command_line),
+        **values.hashes(values.as_text(found.hashes)),
     )
 
 
@@ -120,26 +184,26 @@ def _process_end(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
     return _event(record, EventKind.PROCESS_END, exit_code=values.number(data, "ExitCode"))
 
 
-def _connection(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
+def _connection(found: _Connection, time: int, log_file: str, record: str, host: str | None) -> Event:
     return Event(
         kind=EventKind.CONNECTION,
-        time=_moment(record, data),
+        time=_moment(found.utc_time, time),
         log_source=_SOURCE,
-        log_file=record.log_file,
-        record=record.record,
-        host=record.computer,
-        user=values.text(data, "User"),
-        process_key=values.guid(data, "ProcessGuid"),
-        pid=values.number(data, "ProcessId"),
-        process_path=_text(data, "Image"),
-        src_ip=values.address(values.text(data, "SourceIp")),
-        src_port=values.number(data, "SourcePort"),
-        src_host=values.text(data, "SourceHostname"),
-        dst_ip=values.address(values.text(data, "DestinationIp")),
-        dst_port=values.number(data, "DestinationPort"),
-        dst_host=values.text(data, "DestinationHostname"),
-        transport=(values.text(data, "Protocol") or "").lower() or None,
-        initiated=values.truth(data, "Initiated"),
+        log_file=log_file,
+        record=record,
+        host=host,
+        user=values.as_text(found.user),
+        process_key=values.as_guid(found.process_guid),
+        pid=values.as_number(found.process_id),
+        process_path=_as_text(found.image),
+        src_ip=values.address(values.as_text(found.source_ip)),
+        src_port=values.as_number(found.source_port),
+        src_host=values.as_text(found.source_hostname),
+        dst_ip=values.address(values.as_text(found.destination_ip)),
+        dst_port=values.as_number(found.destination_port),
+        dst_host=values.as_text(found.destination_hostname),
+        transport=(values.as_text(found.protocol) or "").lower() or None,
+        initiated=values.as_truth(found.initiated),
     )
 
 
@@ -154,29 +218,29 @@ def _image_load(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
     )
 
 
-def _created(data: Mapping[str, Any]) -> int | None:
+def _created(creation_utc_time: Any, utc_time: Any) -> int | None:
     """The creation time of the file where it is not the time of the event."""
-    created = microseconds(data.get("CreationUtcTime"))
+    created = microseconds(creation_utc_time)
     if created is None:
         return None
-    own = microseconds(data.get("UtcTime"))
+    own = microseconds(utc_time)
     return None if own is not None and abs(created - own) < _SAME_TIME else created
 
 
-def _file_create(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
+def _file_create(found: _FileCreate, time: int, log_file: str, record: str, host: str | None) -> Event:
     return Event(
         kind=EventKind.FILE_CREATE,
-        time=_moment(record, data),
+        time=_moment(found.utc_time, time),
         log_source=_SOURCE,
-        log_file=record.log_file,
-        record=record.record,
-        host=record.computer,
-        user=values.text(data, "User"),
-        process_key=values.guid(data, "ProcessGuid"),
-        pid=values.number(data, "ProcessId"),
-        process_path=_text(data, "Image"),
-        file_path=_text(data, "TargetFilename"),
-        file_created=_created(data),
+        log_file=log_file,
+        record=record,
+        host=host,
+        user=values.as_text(found.user),
+        process_key=values.as_guid(found.process_guid),
+        pid=values.as_number(found.process_id),
+        process_path=_as_text(found.image),
+        file_path=_as_text(found.target_filename),
+        file_created=_created(found.creation_utc_time, found.utc_time),
     )
 
 
@@ -185,7 +249,7 @@ def _executable_detected(record: WindowsRecord, data: Mapping[str, Any]) -> Even
         record,
         EventKind.FILE_CREATE,
         file_path=_text(data, "TargetFilename"),
-        file_created=_created(data),
+        file_created=_created(data.get("CreationUtcTime"), data.get("UtcTime")),
         extra={"executable": True},
         **values.hashes(values.text(data, "Hashes")),
     )
@@ -218,7 +282,7 @@ def _file_stream(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
         content=content,
         url=host_url[1] if host_url else None,
         referrer=referrer[1] if referrer else None,
-        file_created=_created(data),
+        file_created=_created(data.get("CreationUtcTime"), data.get("UtcTime")),
         **values.hashes(values.first_text(data, "Hash", "Hashes")),
     )
 
@@ -244,15 +308,23 @@ def _undone_utf16(content: str | None) -> str | None:
     return content
 
 
-def _dns_query(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
-    results = values.text(data, "QueryResults")
-    answers = tuple([values.address(found) or "" for found in _found_in(results)[:_ANSWERS_KEPT]]) if results else ()
-    return _event(
-        record,
-        EventKind.DNS_QUERY,
-        query=values.text(data, "QueryName"),
+def _dns_query(found: _DnsQuery, time: int, log_file: str, record: str, host: str | None) -> Event:
+    results = values.as_text(found.query_results)
+    answers = tuple([values.address(answer) or "" for answer in _found_in(results)[:_ANSWERS_KEPT]]) if results else ()
+    return Event(
+        kind=EventKind.DNS_QUERY,
+        time=_moment(found.utc_time, time),
+        log_source=_SOURCE,
+        log_file=log_file,
+        record=record,
+        host=host,
+        user=values.as_text(found.user),
+        process_key=values.as_guid(found.process_guid),
+        pid=values.as_number(found.process_id),
+        process_path=_as_text(found.image),
+        query=values.as_text(found.query_name),
         answers=answers or None,
-        outcome_code=values.number(data, "QueryStatus"),
+        outcome_code=values.as_number(found.query_status),
     )
 
 
@@ -282,17 +354,21 @@ def _file_blocked(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
 
 
 _MAKERS: dict[int, Callable[[WindowsRecord, Mapping[str, Any]], Event]] = {
-    1: _process_start,
     2: _creation_time_changed,
-    3: _connection,
     5: _process_end,
     7: _image_load,
-    11: _file_create,
     13: _registry_set,
     15: _file_stream,
-    22: _dns_query,
     23: _file_delete,
     26: _file_delete,
     27: _file_blocked,
     29: _executable_detected,
 }
+
+_USUAL: dict[int, tuple[type[Values], MakeOfValues]] = {
+    1: (_ProcessStart, _process_start),
+    3: (_Connection, _connection),
+    11: (_FileCreate, _file_create),
+    22: (_DnsQuery, _dns_query),
+}
+"""The most frequent records."""
