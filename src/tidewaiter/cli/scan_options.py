@@ -45,6 +45,13 @@ CONFINE = click.option(
     envvar="TIDEWAITER_CONFINE",
     help="Let the kernel (Landlock, Linux) keep the scan to its inputs and its output's folder, without network. Default: no.",
 )
+KEEP_FILES = click.option(
+    "--keep-files",
+    "keep_files",
+    metavar="DIR",
+    type=click.Path(file_okay=False),
+    help="Keep what captures carried in this folder, by SHA-256, with an index. New, empty, or of an earlier scan.",
+)
 POLICY = click.option(
     "--policy",
     "policies",

@@ -103,18 +103,24 @@ def restrict(reach: Reach) -> Confined:
 
 @contextlib.contextmanager
 def confined(
-    inputs: Sequence[str], *, output: str | None = None, store: str | None = None, policies: Sequence[str] = ()
+    inputs: Sequence[str],
+    *,
+    output: str | None = None,
+    store: str | None = None,
+    policies: Sequence[str] = (),
+    keep_files: str | None = None,
 ) -> Iterator[Confined]:
     """Confine this process for a scan: what it is given it may read, where it puts results it may write, and no more.
 
-    `store` is a file or a URL; a URL keeps the network open. Temporary files go into a private folder that is removed at the
-    end; the confinement itself stays until the process ends. Raises ConfinementError, PolicyError and UsageError.
+    `store` is a file or a URL; a URL keeps the network open. `keep_files` is a folder that is there. Temporary files go into
+    a private folder that is removed at the end; the confinement itself stays until the process ends. Raises
+    ConfinementError, PolicyError and UsageError.
     """
     top = Path(tempfile.gettempdir())
     private = Path(tempfile.mkdtemp(prefix="tidewaiter-"))
     before, named = tempfile.tempdir, os.environ.get("TMPDIR")
     try:
-        found = restrict(_reach(inputs, private, top, output, store, policies))
+        found = restrict(_reach(inputs, private, top, output, store, policies, keep_files))
         tempfile.tempdir = os.environ["TMPDIR"] = str(private)
         yield found
     finally:
@@ -127,13 +133,19 @@ def confined(
 
 
 def _reach(
-    inputs: Sequence[str], private: Path, top: Path, output: str | None, store: str | None, policies: Sequence[str]
+    inputs: Sequence[str],
+    private: Path,
+    top: Path,
+    output: str | None,
+    store: str | None,
+    policies: Sequence[str],
+    keep_files: str | None,
 ) -> Reach:
     from tidewaiter.catalog import confinement
 
     known = confinement.load()
     read = [Path(path) for path in (*inputs, *known.read)] + list(_of_policies(policies))
-    write = [private]
+    write = [private] + ([Path(keep_files)] if keep_files is not None else [])
     if output not in (None, "-"):
         write.append(_place_of(Path(str(output))))
     network = False

@@ -132,8 +132,11 @@ class Keeping:
         """The history, where there is one."""
         return None if self.store.history.empty else self.store.history
 
-    def begin(self, items: Iterable[WorkItem]) -> list[tuple[WorkItem, ItemResult]]:
-        """Note all inputs as partial; what an unfinished scan made of some of them comes back."""
+    def begin(self, items: Iterable[WorkItem], *, carried: bool = False) -> list[tuple[WorkItem, ItemResult]]:
+        """Note all inputs as partial; what an unfinished scan made of some of them comes back.
+
+        With `carried`, captures are read again: the journal does not hold the contents that they carried.
+        """
         self._items = [item for item in items if item.problem is None]
         known = []
         for item in self._items:
@@ -143,7 +146,7 @@ class Keeping:
                 self._digests[item.log_file] = "unreadable"
                 continue
             result = self.journal.known(item, self._digests[item.log_file])
-            if result is not None:
+            if result is not None and not (carried and result.carries):
                 known.append((item, result))
         self.resumed = len(known)
         self.learned_from = len(self.store.history.learned(list(self._digests.values())))

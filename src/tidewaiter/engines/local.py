@@ -30,10 +30,12 @@ from tidewaiter.pipeline.years import Neighbours
 from tidewaiter.policy.policy import Policy
 from tidewaiter.policy.policy import load as load_policy
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.extracted import Extracts
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 
 if TYPE_CHECKING:
     from tidewaiter.engines.keeping import Keeping
+    from tidewaiter.engines.kept_files import KeptFiles
     from tidewaiter.store.store import Store
 
 
@@ -115,8 +117,11 @@ def scan(
     options: ScanOptions | None = None,
     progress: Callable[[ProgressUpdate], None] | None = None,
     store: Store | None = None,
+    kept_files: KeptFiles | None = None,
 ) -> ScanResult:
     """Read everything under `paths` and find the transfers in it. A store keeps all of them, whatever the options leave out.
+
+    `kept_files` takes the contents that captures are seen to carry, and is told which transfers they belong to.
 
     Raises NothingReadableError where no input held a log that we can read. Bad inputs are in `unreadable` and `accounts`.
     """
@@ -132,8 +137,9 @@ def scan(
     result = ScanResult(folder, work_dir, options)
     result.policy = policy
     try:
-        items = inputs.plan(paths, InputLimits())
-        known = [] if keeping is None else keeping.begin(items)
+        wanted = kept_files is not None
+        items = [msgspec.structs.replace(item, extract=wanted) for item in inputs.plan(paths, InputLimits())]
+        known = [] if keeping is None else keeping.begin(items, carried=wanted)
         runs: list[Run] = []
         unplaced: list[Run] = []
         folders: dict[str, set[str]] = {}
@@ -145,6 +151,9 @@ def scan(
         again = {item.log_file for item, _ in known}
         unread = [item for item in items if item.log_file not in again]
         for item, done in chain(known, read_all(unread, work_dir, options, progress)):
+            if kept_files is not None:
+                kept_files.take(done.extracts)
+                done.extracts = Extracts()
             if keeping is not None:
                 keeping.read(item, done, new=item.log_file not in again)
             result.accounts.extend(done.accounts)
@@ -173,6 +182,8 @@ def scan(
         wire = WireCases(usual, inside(options, policy))
         judge = Judge((keeping.memory if keeping else None) or evidence)
         transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses, result.accounts))
+        if kept_files is not None:
+            transfers = kept_files.seen(transfers)
         result.collect(transfers if keeping is None else keeping.keep(transfers))
         result.keeping = keeping
     except BaseException:

@@ -38,6 +38,7 @@ class Carried(msgspec.Struct, kw_only=True):
     gaps: bool = False
     complete: bool | None = None
     more: dict[str, object] = {}
+    content: bytes | None = None
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -86,6 +87,7 @@ def _carried(content: bytes, *, to_server: bool, name: str | None = None, comple
         type=type_of(content),
         gaps=_MISSING.search(content) is not None,
         complete=complete,
+        content=content,
     )
 
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from tidewaiter.errors import MissingProgramError
 from tidewaiter.formats.capture_child import Ended, run
+from tidewaiter.formats.capture_harvest import STORE, prepare
 
 OLDEST = 7
 SECONDS, BYTES_A_SECOND = 120.0, 5_000_000
@@ -26,6 +27,9 @@ LOG_SIZE = 4 << 30
 SMALL = 12 << 20
 """The size of a capture, in bytes, up to which matchers that are soon ready cost less than those that are fast."""
 _SOON_READY = "mpm-algo: ac\nspm-algo: bm\n"
+_STORING = f"""\
+  - file-store: {{version: 2, enabled: yes, dir: {STORE}, force-filestore: yes, stream-depth: 0, write-fileinfo: no}}
+"""
 
 _VERSION = re.compile(r"version (\d+)\.(\d+)\.(\d+)")
 _READ = re.compile(r"read \d+ files?, (\d+) packets, (\d+) bytes")
@@ -100,15 +104,21 @@ def seconds_for(size: int) -> float:
     return SECONDS + size / BYTES_A_SECOND
 
 
-def read(program: Program, capture: Path, folder: Path, seconds: float) -> Generator[None, None, Engine]:
+def read(
+    program: Program, capture: Path, folder: Path, seconds: float, *, storing: bool = False
+) -> Generator[None, None, Engine]:
     """Let Suricata read a capture; yields about once a second, returns what came of it.
+
+    With `storing` it stores the files that it carves in `folder`, for `capture_harvest`.
 
     The caller has seen that the capture holds a packet and has a link type that Suricata reads: on others it hangs a minute.
     Writes to `folder` only, which must be private and new.
     """
     log = folder / "suricata.log"
-    (folder / "capture.yaml").write_bytes(_configuration(capture).encode())
+    (folder / "capture.yaml").write_bytes(_configuration(capture, storing=storing).encode())
     (folder / "tidewaiter.rules").write_bytes(_knowledge("tidewaiter.rules"))
+    if storing:
+        prepare(folder)
     (folder / "capture").symlink_to(capture.resolve())
     command = [
         program.path, "-c", "capture.yaml", "-S", "tidewaiter.rules", "-r", "capture", "-l", ".", "-k", "none",
@@ -122,10 +132,13 @@ def read(program: Program, capture: Path, folder: Path, seconds: float) -> Gener
     return Engine(folder / "eve.json", int(found[1]) if found else None, _refusal(said), ended)
 
 
-def _configuration(capture: Path) -> str:
+def _configuration(capture: Path, *, storing: bool) -> str:
     """Our configuration with what depends on the capture. Compiling patterns for Hyperscan takes half of a short run."""
+    text = _knowledge("capture.yaml").decode()
+    if storing:
+        text = text.replace("outputs:\n", f"outputs:\n{_STORING}", 1)
     # Landlock's lines go under `security`, which the file ends with
-    return _knowledge("capture.yaml").decode() + _landlock(capture) + (_SOON_READY if capture.stat().st_size <= SMALL else "")
+    return text + _landlock(capture) + (_SOON_READY if capture.stat().st_size <= SMALL else "")
 
 
 def _landlock(capture: Path) -> str:

@@ -23,7 +23,7 @@ LARGEST_CAPTURE = 500_000_000
 """tshark keeps every packet of a capture in memory: larger ones are left to Suricata alone, in bytes."""
 LARGEST_SIDE = 64 << 20
 OUTPUT_SIZE = 2 << 30
-MOST_TFTP = 10_000
+MOST_TFTP, MOST_WHOLE = 10_000, 4
 _FIELDS = (
     "frame.time_epoch", "ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.srcport", "tcp.dstport", "ftp.request.command",
     "ftp.request.arg", "ftp.response.code", "udp.srcport", "udp.dstport", "tftp.opcode", "tftp.block", "tftp.source_file",
@@ -153,11 +153,12 @@ def followed(folder: Path) -> Iterator[Followed]:
 class _Session:
     """One request and the blocks that answered it."""
 
-    def __init__(self, opcode: str, name: str | None, client: Endpoint, server: Endpoint) -> None:
+    def __init__(self, opcode: str, name: str | None, client: Endpoint, server: Endpoint, *, whole: bool) -> None:
         self.to_server = opcode == _WRITE
         self.name, self.client, self.server = name, client, server
         self.sha256, self.md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
         self.head = b""
+        self.content = bytearray() if whole else None
         self.size = self.block = self.blocks = self.time = 0
         self.longest, self.last = 0, -1
         self.gaps = False
@@ -173,6 +174,10 @@ class _Session:
         self.longest, self.last = max(self.longest, len(content)), len(content)
         self.sha256.update(content)
         self.md5.update(content)
+        if self.content is not None:
+            self.content += content
+            if len(self.content) > LARGEST_SIDE:
+                self.content = None
         if len(self.head) < 4096:
             self.head += content
 
@@ -182,12 +187,16 @@ class _Session:
         carried = Carried(
             to_server=self.to_server, name=self.name, size=self.size, sha256=self.sha256.hexdigest(), md5=self.md5.hexdigest(),
             type=type_of(self.head), gaps=self.gaps, complete=complete, more={"blocks": self.blocks},
+            content=None if self.content is None else bytes(self.content),
         )  # fmt: skip
         return TftpFile(carried, self.time, self.client, self.server)
 
 
-def tftp_files(folder: Path) -> Iterator[TftpFile]:
-    """The files that TFTP carried, in the order in which they ended; at most MOST_TFTP are under way at a time."""
+def tftp_files(folder: Path, *, whole: bool = False) -> Iterator[TftpFile]:
+    """The files that TFTP carried, in the order in which they ended; at most MOST_TFTP are under way at a time.
+
+    With `whole` they have their content, of those under way only the first MOST_WHOLE.
+    """
     sessions: dict[Endpoint, _Session] = {}
     for row in rows(folder):
         if not row.opcode:
@@ -200,7 +209,9 @@ def tftp_files(folder: Path) -> Iterator[TftpFile]:
                     yield from _ended(sessions, next(iter(sessions)))
                 yield from _ended(sessions, source)
                 name = (row.asked_for if one.opcode == _READ else row.given) or row.asked_for
-                sessions[source] = _Session(one.opcode, name or None, source, target)
+                sessions[source] = _Session(
+                    one.opcode, name or None, source, target, whole=whole and len(sessions) < MOST_WHOLE
+                )
             elif one.opcode == _DATA and one.block:
                 session = sessions.get(target) or sessions.get(source)
                 if session is not None:

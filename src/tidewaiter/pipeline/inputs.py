@@ -48,6 +48,7 @@ class WorkItem(msgspec.Struct, kw_only=True, frozen=True):
     log_file: str
     size: int = 0
     problem: Unreadable | None = None
+    extract: bool = False  # put the contents of captures aside
 
 
 class Recognised(NamedTuple):

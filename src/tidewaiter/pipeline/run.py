@@ -38,6 +38,7 @@ from tidewaiter.schema.batch import Batch
 from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.extracted import Extracts
 from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
@@ -66,6 +67,8 @@ class ItemResult(msgspec.Struct, kw_only=True):
     usual: FlowBaseline = msgspec.field(default_factory=FlowBaseline)  # what the network events show to be usual
     survey: Survey | None = None  # what the logs hold, where that is all that was asked
     seen: Counters = msgspec.field(default_factory=Counters)  # who used what, how often, since when
+    carries: bool = False  # a capture was read, whose contents can be asked for
+    extracts: Extracts = msgspec.field(default_factory=Extracts)  # contents of captures, where they are asked for
 
 
 class ItemReader:
@@ -90,10 +93,14 @@ class ItemReader:
         self.needs = wire_keys.needs(keys.CONTEXT.union(observing.KINDS, *(one.kinds for one in analytics)))
         self.limits = InputLimits()
         self._rows: list[Row] = []
+        self._extracts: Extracts | None = None  # of the item that is read
+        self._extracted = 0
+        self._carries = False  # whether the item held a capture
 
     def read(self, item: WorkItem) -> ItemResult:
         """Read one item to its end. Raises nothing for bad input: that is in the result."""
         result = ItemResult()
+        self._extracts, self._carries = result.extracts if item.extract else None, False
         members = self.work_dir / f"members-{self.name}"
         members.mkdir(mode=0o700, exist_ok=True)
         for opened in inputs.open_item(item, self.limits, members):
@@ -103,6 +110,7 @@ class ItemReader:
             else:
                 self._read_input(opened, result)
         self._spill(result)
+        result.carries = self._carries
         result.seen = self.observer.take()
         return result
 
@@ -142,6 +150,11 @@ class ItemReader:
         source = next(entry for entry in log_source.REGISTER if entry.name == name).load()
         if hasattr(source, "spare") and not self.surveys:
             source.spare(self.needs)
+        if hasattr(source, "extract"):
+            self._carries = True
+            if self._extracts is not None:
+                self._extracted += 1
+                source.extract(self.work_dir / f"extracted-{self.name}-{self._extracted}", self._extracts)
         yield from source.read(opened, account)
 
     def _survey(self, events: list[Event], account: Account, result: ItemResult) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from tidewaiter.cli.exit_codes import ExitCode
-from tidewaiter.cli.scan_options import CONFINE, JOBS, PATHS, scope
+from tidewaiter.cli.scan_options import CONFINE, JOBS, KEEP_FILES, PATHS, scope
 from tidewaiter.cli.store_options import open_for, print_kept, store
 from tidewaiter.output import REGISTER, named
 
@@ -21,15 +21,22 @@ FORMATS = [entry.name for entry in REGISTER]
 @store(required=False, says="Keep all transfers there, and weigh by what it learned to be usual.")
 @scope
 @JOBS
+@KEEP_FILES
 @CONFINE
 def command(
-    paths: tuple[str, ...], format_name: str, target: str | None, place: str | None, confine: bool, **narrowing: Any
+    paths: tuple[str, ...],
+    format_name: str,
+    target: str | None,
+    place: str | None,
+    confine: bool,
+    keep_files: str | None,
+    **narrowing: Any,
 ) -> int:
     """Find every transfer in PATH: files, folders and archives, recognised by their content.
 
     The result goes to standard output or to --output; progress, what was recognised as what, and the account of every
     record go to standard error. With --store, scanning the same logs again adds nothing, and a scan that was killed goes on
-    where it was.
+    where it was. With --keep-files, what captures carried is copied to a folder; it may be malware, and is never opened.
     """
     import contextlib
 
@@ -37,17 +44,22 @@ def command(
     from tidewaiter.cli.progress import reporting
     from tidewaiter.cli.streams import results
     from tidewaiter.cli.summary import print_summary
+    from tidewaiter.engines.kept_files import KeptFiles
     from tidewaiter.engines.local import scan
     from tidewaiter.pipeline.config import ScanOptions
 
     with contextlib.ExitStack() as opened:
+        kept_files = None if keep_files is None else opened.enter_context(KeptFiles(keep_files))
         if confine:
             from tidewaiter.engines.confinement import confined
 
-            opened.enter_context(confined(paths, output=target, store=place, policies=narrowing["policies"]))
+            wanted = {"output": target, "store": place, "policies": narrowing["policies"], "keep_files": keep_files}
+            opened.enter_context(confined(paths, **wanted))
         kept = opened.enter_context(open_for(place)) if place is not None else None
         report = opened.enter_context(reporting())
-        found = opened.enter_context(scan(paths, options=ScanOptions(**narrowing), progress=report, store=kept))
+        found = opened.enter_context(
+            scan(paths, options=ScanOptions(**narrowing), progress=report, store=kept, kept_files=kept_files)
+        )
         report.finish()
         with results(target) as stream:
             named(format_name).load().write(found.transfers(), stream)
@@ -55,4 +67,6 @@ def command(
         print_notes(found.policy)
         if found.keeping is not None:
             print_kept(found.keeping)
+        if kept_files is not None:
+            click.echo(kept_files.summary(), err=True)
     return ExitCode.OK

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tidewaiter.formats import capture, capture_copy, capture_suricata
 from tidewaiter.formats.capture import Capture
+from tidewaiter.formats.capture_harvest import Harvest
 from tidewaiter.formats.capture_suricata import Engine, Program
 from tidewaiter.log_source import HEAD_BYTES, REGISTER, Opened
 from tidewaiter.log_sources.packet_capture.again import read_again
@@ -22,6 +23,7 @@ from tidewaiter.log_sources.packet_capture.carried import Added
 from tidewaiter.log_sources.packet_capture.flows import Flows, survey_log
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.extracted import Extracts
 from tidewaiter.schema.tally import tally
 
 NAME = "packet_capture"
@@ -31,6 +33,13 @@ class Source:
     """The stream log source of packet captures."""
 
     title = "packet capture"
+
+    def __init__(self) -> None:
+        self._extracted: tuple[Path, Extracts] | None = None
+
+    def extract(self, folder: Path, extracts: Extracts) -> None:
+        """From now on put the contents that are carved aside in a private folder, which is made, and list them."""
+        self._extracted = folder, extracts
 
     def recognise(self, head: bytes) -> str | None:
         """The header of a pcap or pcapng file."""
@@ -42,6 +51,7 @@ class Source:
         Raises MissingProgramError, before anything is counted, where Suricata is not installed.
         """
         program = capture_suricata.find()
+        harvest = Harvest(*self._extracted, opened.log_file) if self._extracted else None
         account.recognised_as, account.why = f"{self.title}, Suricata {program.version}", capture.recognise(opened.head)
         held = capture.survey(opened.path)
         _count_damage(held, account)
@@ -49,7 +59,7 @@ class Source:
             account.notes.append("the capture holds TLS keys, which are not used")
         with tempfile.TemporaryDirectory(prefix="tidewaiter-capture-", ignore_cleanup_errors=True) as name:
             folder = Path(name)
-            log = yield from _run(program, opened, held, folder, account)
+            log = yield from _run(_Engine(program, opened.size, harvest), opened, held, folder, account)
             if log is None:
                 return
             flows = survey_log(log)
@@ -58,12 +68,25 @@ class Source:
             for events in _events(log, opened, account):
                 named = [_named(event, flows) for event in events]
                 named.sort(key=lambda event: (event.time, event.record))  # the last records of flows come in no order
+                if harvest is not None:
+                    _describe(named, harvest)
                 yield tally(named, account)
-            added = Added(opened.log_file, account)
+            added = Added(opened.log_file, account, harvest)
             yield from read_again(opened, held, flows, folder, added)
             if added.events:
                 account.parse(len(added.events))
                 yield tally(added.events, account)
+
+
+def _describe(events: list[Event], harvest: Harvest) -> None:
+    """Tell what the events say of contents. They then say what they say without a harvest.
+
+    Of a file that is not whole Suricata gives a hash only where it stores it, and then the SHA-256 alone.
+    """
+    for event in events:
+        harvest.describe(event)
+        if event.sha256 is not None and event.md5 is None:
+            event.sha256 = None
 
 
 def _count_damage(held: Capture, account: Account) -> None:
@@ -73,8 +96,47 @@ def _count_damage(held: Capture, account: Account) -> None:
         account.damage_at("the capture", "more damaged records", held.damaged - len(held.damage))
 
 
+class _Engine:
+    """Suricata for one capture of `size` bytes."""
+
+    def __init__(self, program: Program, size: int, harvest: Harvest | None) -> None:
+        self.program, self.size, self.harvest = program, size, harvest
+
+    def run(self, part: Path, folder: Path) -> Generator[list[Event], None, Engine]:
+        """One run in a folder of its own; what it stores is put aside as it comes."""
+        folder.mkdir()
+        seconds = capture_suricata.seconds_for(self.size)
+        running = capture_suricata.read(self.program, part, folder, seconds, storing=self.harvest is not None)
+        try:
+            while True:
+                try:
+                    next(running)
+                except StopIteration as done:
+                    engine: Engine = done.value
+                    return engine
+                finally:
+                    if self.harvest is not None:
+                        self.harvest.sweep(folder)
+                yield []
+        finally:
+            running.close()
+
+    def report(self, run: Engine, account: Account) -> None:
+        """Put into the account how a run ended."""
+        program = self.program
+        if run.packets is not None:
+            account.notes.append(f"Suricata {program.version} read {run.packets:,} packets")
+        if run.ended.out_of_time:
+            bound = capture_suricata.seconds_for(self.size)
+            account.damage_at("packet engine", f"Suricata was stopped after {bound:.0f} s; what it had logged by then was read")
+        elif run.refused is not None:
+            account.damage_at("packet engine", f"Suricata does not read this capture: {run.refused}")
+        elif run.ended.code:
+            account.damage_at("packet engine", f"Suricata ended with exit code {run.ended.code}; what it had logged was read")
+
+
 def _run(
-    program: Program, opened: Opened, held: Capture, folder: Path, account: Account
+    engine: _Engine, opened: Opened, held: Capture, folder: Path, account: Account
 ) -> Generator[list[Event], None, Path | None]:
     """Run Suricata on the capture, or on readable copies of it; returns its log, or None where there is nothing in it."""
     if not held.packets:
@@ -90,16 +152,16 @@ def _run(
         parts = _copied(opened, folder, account)
     log = folder / "eve.json"
     for number, part in enumerate(parts):
-        engine = yield from _engine(program, part, folder / f"run-{number}", opened.size)
-        if engine.refused is not None and part == opened.path:
-            account.notes.append(f"Suricata refused the file ({engine.refused})")
+        run = yield from engine.run(part, folder / f"run-{number}")
+        if run.refused is not None and part == opened.path:
+            account.notes.append(f"Suricata refused the file ({run.refused})")
             for again, copy in enumerate(_copied(opened, folder, account)):
-                engine = yield from _engine(program, copy, folder / f"again-{again}", opened.size)
-                _report(program, engine, opened.size, account)
-                _append(engine.log, log)
+                run = yield from engine.run(copy, folder / f"again-{again}")
+                engine.report(run, account)
+                _append(run.log, log)
             continue
-        _report(program, engine, opened.size, account)
-        _append(engine.log, log)
+        engine.report(run, account)
+        _append(run.log, log)
     return log if log.exists() else None
 
 
@@ -110,35 +172,6 @@ def _copied(opened: Opened, folder: Path, account: Account) -> list[Path]:
     parts = capture_copy.copy_readable(opened.path, copies, links.read, links.strip)
     account.notes.append(f"readable packets were copied to {len(parts)} pcap file{'s' if len(parts) != 1 else ''} for Suricata")
     return parts
-
-
-def _engine(program: Program, part: Path, folder: Path, size: int) -> Generator[list[Event], None, Engine]:
-    """One run of Suricata in a folder of its own."""
-    folder.mkdir()
-    running = capture_suricata.read(program, part, folder, capture_suricata.seconds_for(size))
-    try:
-        while True:
-            try:
-                next(running)
-            except StopIteration as done:
-                engine: Engine = done.value
-                return engine
-            yield []
-    finally:
-        running.close()
-
-
-def _report(program: Program, engine: Engine, size: int, account: Account) -> None:
-    """Put into the account how a run ended."""
-    if engine.packets is not None:
-        account.notes.append(f"Suricata {program.version} read {engine.packets:,} packets")
-    if engine.ended.out_of_time:
-        bound = capture_suricata.seconds_for(size)
-        account.damage_at("packet engine", f"Suricata was stopped after {bound:.0f} s; what it had logged by then was read")
-    elif engine.refused is not None:
-        account.damage_at("packet engine", f"Suricata does not read this capture: {engine.refused}")
-    elif engine.ended.code:
-        account.damage_at("packet engine", f"Suricata ended with exit code {engine.ended.code}; what it had logged was read")
 
 
 def _append(part: Path, log: Path) -> None:

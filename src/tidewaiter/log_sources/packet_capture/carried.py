@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tidewaiter.formats import capture_tshark
 from tidewaiter.formats.capture_contents import Carried, files_in
+from tidewaiter.formats.capture_harvest import Harvest
 from tidewaiter.formats.capture_tshark import Endpoint, Pair
 from tidewaiter.log_sources.packet_capture.flows import MOST_MARKED, Flow, Flows
 from tidewaiter.schema.account import Account
@@ -20,9 +21,10 @@ _PROTOCOLS = {"raw": None}
 class Added:
     """The events that are added to those of the EVE log."""
 
-    def __init__(self, log_file: str, account: Account) -> None:
+    def __init__(self, log_file: str, account: Account, harvest: Harvest | None = None) -> None:
         self.log_file = log_file
         self.account = account
+        self.harvest = harvest
         self.events: list[Event] = []
 
     def note(self, text: str) -> None:
@@ -39,29 +41,32 @@ class Added:
             "is_orig": carried.to_server, "tx_hosts": (sender[0],), "rx_hosts": (receiver[0],), "state": state,
             "gaps": carried.gaps, "rebuilt_by": "tshark", **carried.more,
         }  # fmt: skip
-        self.events.append(
-            Event(
-                kind=EventKind.FILE_ON_WIRE,
-                time=time,
-                log_source=NAME,
-                log_file=self.log_file,
-                record=flow.next_record() if flow else f"tshark {len(self.events) + 1}",
-                file_path=carried.name,
-                file_size=carried.size,
-                file_type=carried.type,
-                sha256=carried.sha256,
-                md5=carried.md5,
-                src_ip=client[0],
-                src_port=client[1],
-                dst_ip=server[0],
-                dst_port=server[1],
-                transport="udp" if protocol == "tftp" else "tcp",
-                protocol=protocol,
-                flow_id=str(flow.number) if flow else None,
-                community_id=flow.community_id if flow else None,
-                extra={name: value for name, value in extra.items() if value is not None},
-            )
+        event = Event(
+            kind=EventKind.FILE_ON_WIRE,
+            time=time,
+            log_source=NAME,
+            log_file=self.log_file,
+            record=flow.next_record() if flow else f"tshark {len(self.events) + 1}",
+            file_path=carried.name,
+            file_size=carried.size,
+            file_type=carried.type,
+            sha256=carried.sha256,
+            md5=carried.md5,
+            src_ip=client[0],
+            src_port=client[1],
+            dst_ip=server[0],
+            dst_port=server[1],
+            transport="udp" if protocol == "tftp" else "tcp",
+            protocol=protocol,
+            flow_id=str(flow.number) if flow else None,
+            community_id=flow.community_id if flow else None,
+            extra={name: value for name, value in extra.items() if value is not None},
         )
+        self.events.append(event)
+        if self.harvest is not None:
+            if carried.content is not None and carried.sha256 is not None:
+                self.harvest.add(carried.sha256, carried.content)
+            self.harvest.describe(event)
 
 
 def chosen_flows(flows: Flows, added: Added) -> dict[frozenset[Endpoint], Flow]:
@@ -111,6 +116,6 @@ def add_streams(folder: Path, chosen: dict[frozenset[Endpoint], Flow], flows: Fl
 def add_tftp(folder: Path, flows: Flows, added: Added) -> None:
     """Add the files in the packets of TFTP that tshark wrote to `folder`."""
     by_ends = {ends_of(flow): flow for flow in flows.known.values() if flow.transport == "udp"}
-    for file in capture_tshark.tftp_files(folder):
+    for file in capture_tshark.tftp_files(folder, whole=added.harvest is not None):
         flow = by_ends.get(frozenset((file.client, file.server)))
         added.add(file.carried, flow, file.client, file.server, "tftp", file.time)
