@@ -81,11 +81,11 @@ class Source:
 def _describe(events: list[Event], harvest: Harvest) -> None:
     """Tell what the events say of contents. They then say what they say without a harvest.
 
-    Of a file that is not whole Suricata gives a hash only where it stores it, and then the SHA-256 alone.
+    Of a file that did not end, without a gap, Suricata gives a hash only where it stores it, and then the SHA-256 alone.
     """
     for event in events:
         harvest.describe(event)
-        if event.sha256 is not None and event.md5 is None:
+        if event.sha256 is not None and event.md5 is None and not (event.extra or {}).get("gaps"):
             event.sha256 = None
 
 
