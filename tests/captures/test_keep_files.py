@@ -259,3 +259,17 @@ def test_a_scan_that_goes_on_keeps_what_the_killed_one_had_read(tmp_path: Path, 
             assert [transfer.file.sha256 for transfer in found.transfers()] == [digest(BODY)]
 
     assert kept(tmp_path / "kept") == {digest(BODY): BODY}
+
+
+@pytest.mark.usefixtures("suricata", "tshark")
+def test_the_records_are_the_same_with_and_without(tmp_path: Path) -> None:
+    packets = http(BODY)
+    lossy = [*packets[:8], *packets[10:]]
+    path = save(tmp_path, pcap([*lossy, *http(BODY, port=8080)[:-12], *tcp(b"", elf()), *tftp(elf(1_500))]))
+    with scan([str(path)]) as plain, KeptFiles(tmp_path / "kept") as files, scan([str(path)], kept_files=files) as found:
+        first, second = list(plain.transfers()), list(found.transfers())
+
+    assert len(first) == 4
+    assert [(one.id, one.file.sha256, one.file.size) for one in first] == [
+        (one.id, one.file.sha256, one.file.size) for one in second
+    ]
