@@ -77,6 +77,10 @@ class Feed(Protocol):
         """
         ...
 
+    def poll_of(self, log_file: str, most: int, /) -> list[Chunk]:
+        """The same for one log file that others wait for; a feed that cannot choose does as `poll` does."""
+        ...
+
     def committed(self, positions: Mapping[str, dict[str, Any]]) -> None:
         """What stands before these positions is safe: brokers are told, spools are pruned. Not called while polling."""
         ...

@@ -1,6 +1,7 @@
 """The bench of `tidewaiter watch`: a mixed feed at a pace, with delays measured from the line to the stored record; and kills.
 
     python tests/bench/watch_bench.py load [--rate 20000] [--seconds 60]
+    python tests/bench/watch_bench.py catch-up [--rate 20000] [--seconds 60]
     python tests/bench/watch_bench.py kills [--count 50]
 
 It says; it asserts nothing but that no transfer is lost or told twice.
@@ -21,6 +22,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+from measure import measure  # noqa: E402 - likewise
 
 from live_feed import Watching, Writer, kept, mixed, scanned  # noqa: E402 - beside this folder, which is run as a program
 
@@ -72,6 +75,26 @@ def _load(work: Path, rate: int, seconds: float) -> None:
     tenth = max(1, len(sizes) // 10)
     peaks = ", ".join(f"{max(sizes[start : start + tenth]):.0f}" for start in range(0, len(sizes), tenth))
     print(f"memory: {max(sizes):.0f} MB at most; in each tenth of the time {peaks} MB")
+
+
+def catch_up(rate: int, seconds: float) -> None:
+    """Read what was written while nothing watched: `rate` events a second for so many seconds."""
+    work = Path(tempfile.mkdtemp(prefix="tidewaiter-bench-"))
+    try:
+        logs = work / "logs"
+        logs.mkdir()
+        command = [sys.executable, str(HERE / "watch_writer.py"), str(logs), str(rate), str(seconds), "at-once"]
+        told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        watching = Watching(work / "state", str(logs))
+        started = time.monotonic()
+        cost = measure([*watching.command, "--once"])
+        took = time.monotonic() - started
+        found = sqlite3.connect(watching.store).execute("select count(*) from transfer").fetchone()[0]
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    print(f"caught up with {told['events']:,} events: {told['events'] / took:,.0f} a second, "
+          f"{cost.cpu / told['events'] * 1e6:.0f} us of processor time an event, {cost.together_mb:.0f} MB")  # fmt: skip
+    print(f"transfers: {found} of {told['transfers']} in the store")
 
 
 def _delays(store: str, seen: set[str]) -> list[float]:
@@ -156,13 +179,15 @@ def kills(count: int) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run one of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("load", "kills"))
+    parser.add_argument("what", choices=("load", "catch-up", "kills"))
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=50)
     chosen = parser.parse_args(arguments)
     if chosen.what == "load":
         load(chosen.rate, chosen.seconds)
+    elif chosen.what == "catch-up":
+        catch_up(chosen.rate, chosen.seconds)
     else:
         kills(chosen.count)
     return 0

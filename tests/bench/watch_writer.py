@@ -1,10 +1,10 @@
 """Writes a mixed feed at a pace: audit records, Windows events as broad settings log them, Suricata's EVE, and transfers.
 
-    python tests/bench/watch_writer.py FOLDER EVENTS_A_SECOND SECONDS
+    python tests/bench/watch_writer.py FOLDER EVENTS_A_SECOND SECONDS [at-once]
 
-Log time is the wall clock. The URL of each transfer ends in the moment at which its line was written. At the end what was
-written is said as JSON. Logs are rotated by name, and the oldest go. What is written is made up beforehand, so that writing
-costs little beside what is measured.
+Log time is the wall clock; `at-once` writes what would have been written in the seconds before. The URL of each transfer ends
+in the moment at which its line was written. At the end what was written is said as JSON. Logs are rotated by name, and the
+oldest go. What is written is made up beforehand, so that writing costs little beside what is measured.
 """
 
 from __future__ import annotations
@@ -92,10 +92,13 @@ def _dated(text: str, now: float) -> str:
     return text.replace(_LONG, moment.strftime("%Y-%m-%dT%H:%M:%S.%f+0000"))
 
 
-def turns(seconds: float) -> Iterator[tuple[int, float]]:
-    """Number and wall clock of each turn, at its time."""
-    start = time.monotonic()
+def turns(seconds: float, *, at_once: bool) -> Iterator[tuple[int, float]]:
+    """Number and log time of each turn, at its time."""
+    start, first = time.monotonic(), time.time() - seconds
     for number in range(int(seconds / TURN)):
+        if at_once:
+            yield number, first + number * TURN
+            continue
         ahead = number * TURN - (time.monotonic() - start)
         if ahead > 0:
             time.sleep(ahead)
@@ -128,13 +131,13 @@ class _Rotated:
         self.file.close()
 
 
-def main(folder: str, rate: int, seconds: float) -> None:
+def main(folder: str, rate: int, seconds: float, *, at_once: bool = False) -> None:
     """Write, and say what was written."""
     made = blocks(rate)
     files = {name: _Rotated(Path(folder) / name) for name in (AUDIT, WINDOWS, EVE)}
     lines, size, transfers, events = 0, 0, 0, 0
     started = time.monotonic()
-    for number, now in turns(seconds):
+    for number, now in turns(seconds, at_once=at_once):
         texts = dict(made[number % BLOCKS])
         events += int(rate * TURN)
         if number % int(EVERY / TURN) == 5:
@@ -154,4 +157,4 @@ def main(folder: str, rate: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), at_once="at-once" in sys.argv[4:])

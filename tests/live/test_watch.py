@@ -296,6 +296,9 @@ def test_a_clock_that_jumps_back_and_forth_loses_nothing(tmp_path: Path, logs: P
     found = kept(watching.store)
     assert {row["src"]["url"] for row in found.values()} == {row["src"]["url"] for row in wanted.values()}
     assert len(found) == len(wanted) == 27
+    once = Watching(tmp_path / "once", str(logs))
+    once.finish()
+    assert {row["src"]["url"] for row in kept(once.store).values()} == {row["src"]["url"] for row in wanted.values()}
     assert status["numbers"]["late"] > 0
 
 

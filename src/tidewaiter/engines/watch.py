@@ -111,6 +111,7 @@ class Watch:
         self._latest_at = self._fresh_since = now
         self._was_behind = True
         self._idle_turns = 0
+        self._moving = True  # whether the last turn brought anything on
 
     # -------------------------------------------------------------------- starting
     def resume(self) -> None:
@@ -138,7 +139,9 @@ class Watch:
             self._polled = now
             self._came = self._poll()
         crowded = self.state.folds.waiting + self._rows > ROWS_WAITING // 4
+        given = 0
         for piece in self.order.next(now, self.readers.free, crowded=crowded):
+            given += 1
             if piece.data:
                 self.readers.give(piece)
             else:  # only its position moved on
@@ -146,7 +149,8 @@ class Watch:
         heard = self.readers.hear(POLL / 2 if self.readers.waiting else 0.0)
         for done in heard:
             self._done(done)
-        due = now - self._ticked >= TICK or self._rows >= ROWS_A_TICK
+        self._moving = bool(self._came or given or heard)
+        due = now - self._ticked >= (TICK / 4 if crowded else TICK) or self._rows >= ROWS_A_TICK
         if due:
             self._tick(now)
         busy = bool(self._came or heard or self._arrived or self.state.folds.pending or not self.order.idle)
@@ -156,7 +160,7 @@ class Watch:
     @property
     def pressed(self) -> bool:
         """Whether there is more to read at once."""
-        return (self._more or self.order.queued > 0) and self._commit is None
+        return self._moving and (self._more or self.order.queued > 0) and self._commit is None
 
     @property
     def finished(self) -> bool:
@@ -166,10 +170,12 @@ class Watch:
     def _poll(self) -> int:
         came, self._more = 0, False
         for number, feed in enumerate(self.feeds):
-            if self.order.queued + came >= QUEUED:
+            if self.order.queued >= QUEUED:
                 self._more = True
-                break
-            chunks = feed.poll(POLLED)
+                starved = self.order.starved
+                chunks = feed.poll_of(starved.log_file, POLLED) if starved is not None and starved.feed == number else []
+            else:
+                chunks = feed.poll(POLLED)
             self._more |= self.order.add(number, chunks)
             came += sum(len(chunk.data) or 1 for chunk in chunks)
             for problem in feed.problems():
@@ -225,11 +231,9 @@ class Watch:
         self._caught_up(now)
         folds, cases = self.state.folds, self.state.cases
         cases.take(folds.changes(all_now=not arrived))
-        cases.prune(folds.latest)
-        self.numbers.early = folds.evicted + cases.left_early
         transfers: list[Transfer] = []
         withdrawn: list[Withdrawn] = []
-        if cases.stale and now >= self._tell_at:
+        if cases.stale and (now >= self._tell_at or cases.crowded):
             for told in cases.tell():
                 if told.transfer is None:
                     withdrawn.append(Withdrawn(told.id, told.superseded_by))
@@ -237,6 +241,8 @@ class Watch:
                     transfers.append(told.transfer)
             spent = time.monotonic() - now
             self._tell_at = now + min(10.0, spent / TELL_AT_MOST)
+        cases.prune(folds.latest)
+        self.numbers.early = folds.evicted + cases.left_early
         if data is None and not self._moved and not cases.changed and not transfers and not withdrawn:
             return
         changed, cases.changed = cases.changed, set()

@@ -195,6 +195,13 @@ class Order:
         """Whether all that came in was read."""
         return all(log.idle and (not log.held or log.deaf) for log in self.logs.values())
 
+    @property
+    def starved(self) -> Log | None:
+        """The log that the rows of others wait for, where nothing of it is at hand."""
+        behind = [log for log in self.logs.values() if log.behind]
+        first = min(behind, key=lambda log: log.latest or 0, default=None)
+        return first if first is not None and first.idle else None
+
     def next(self, now: float, free: Callable[[str], bool], *, crowded: bool = False) -> Iterator[Piece]:
         """What to read now, of logs whose reader is free. Where many rows wait, only of the log that they wait for."""
         behind = [log for log in self.logs.values() if log.behind]

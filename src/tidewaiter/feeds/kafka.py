@@ -133,6 +133,10 @@ class Feed:
             self._said.clear()
         return chunks
 
+    def poll_of(self, _log_file: str, most: int, /) -> list[Chunk]:
+        """As `poll`: it cannot choose."""
+        return self.poll(most)
+
     def _chunks(self, place: Place, messages: list[Message]) -> list[Chunk]:
         """One chunk, or two where the topic was made anew in between."""
         partition = self._partitions[place]

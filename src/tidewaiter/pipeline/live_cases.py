@@ -148,6 +148,11 @@ class LiveCases:
         """Whether something changed since it was last told."""
         return self._stale
 
+    @property
+    def crowded(self) -> bool:
+        """Whether there are more cases than the window may hold."""
+        return len(self._held) > CASES_KEPT
+
     def _looked_at(self) -> list[str]:
         """Keys of the cases to join and judge: those that changed, and all that may have to do with them."""
         if self._anew:
@@ -260,14 +265,19 @@ class LiveCases:
 
     # ------------------------------------------------------------------- window
     def prune(self, latest: int) -> None:
-        """Let finished cases that nothing can join any more leave the window, and keep it within its bound."""
-        old = [key for key, one in self._held.items() if one.kept.final and one.entry.time + SETTLED < latest]
+        """Let finished cases that nothing can join any more leave the window, and keep it within its bound.
+
+        What was not told as it is now stays until it is.
+        """
+        told = [(key, one) for key, one in self._held.items() if not one.changed]
+        old = [key for key, one in told if one.kept.final and one.entry.time + SETTLED < latest]
         for key in old:
             self._leave(key)
         over = len(self._held) - CASES_KEPT
         if over > 0:
-            ranked = sorted(self._held.values(), key=lambda one: (not one.kept.final, one.entry.time, one.kept.key))
-            self.left_early += over
+            left = [one for one in self._held.values() if not one.changed]
+            ranked = sorted(left, key=lambda one: (not one.kept.final, one.entry.time, one.kept.key))
+            self.left_early += min(over, len(ranked))
             for one in ranked[:over]:
                 self._leave(one.kept.key)
 

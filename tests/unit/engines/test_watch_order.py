@@ -32,6 +32,10 @@ def _read(order: Order, now: float, latest: int | None, *, held: bytes = b"") ->
     return [piece.log_file for piece in pieces]
 
 
+def _starved(order: Order) -> str | None:
+    return order.starved.log_file if order.starved is not None else None
+
+
 def test_at_the_start_nothing_goes_on_before_every_log_was_read() -> None:
     order = Order(settle=0.4)
     assert order.add(0, [_chunk("a"), _chunk("b")])
@@ -54,6 +58,21 @@ def test_of_logs_that_lag_behind_the_earliest_is_read() -> None:
     order.add(0, [_chunk("early", caught_up=False), _chunk("late", caught_up=False)])
     assert [piece.log_file for piece in order.next(1.0, _free, crowded=True)] == ["early"]
     assert order.rule(1.0) == Rule(10 * SECOND - DISORDER, NEVER)
+
+
+def test_a_log_that_others_wait_for_and_that_is_not_at_hand_is_named() -> None:
+    order, now = Order(settle=0.4), time.monotonic()
+    order.add(0, [_chunk("early", caught_up=False), _chunk("late", caught_up=False)])
+    for log, seconds in (("early", 10), ("late", 500)):
+        piece = next(order.next(now, lambda name, log=log: name == log))  # type: ignore[misc]  # a default binds the name
+        order.logs[piece.log_file].done(Read(recognised_as="x", latest=seconds * SECOND), now)
+    assert _starved(order) == "early"
+    order.add(0, [_chunk("early", caught_up=False)])
+    assert _starved(order) is None  # it only has to be read
+    order.logs["early"].queue.clear()
+    order.add(0, [_chunk("early", caught_up=True)])
+    _read(order, now, 20 * SECOND)
+    assert _starved(order) == "late"
 
 
 def test_a_log_without_times_holds_up_nobody() -> None:

@@ -32,6 +32,18 @@ def test_a_file_is_read_from_its_beginning_and_as_it_grows(watch: Watch) -> None
     assert reader.problems == []
 
 
+def test_one_file_is_read_where_others_wait_for_it(watch: Watch, tmp_path: Path) -> None:
+    reader = watch("a.log", "b.log")
+    for name in ("a.log", "b.log"):
+        (tmp_path / name).write_bytes(b"".join(b"%d\n" % number for number in range(1_000)))
+    first = reader.feed.poll(100)
+    came = [chunk.log_file for _ in range(3) for chunk in reader.feed.poll_of("b.log", 100)]
+
+    assert first[0].log_file == "a.log"
+    assert came == ["b.log"] * 3
+    assert reader.feed.poll_of("c.log", 100) == []
+
+
 def test_from_the_end_only_what_is_added_counts_but_lines_keep_their_numbers(watch: Watch, tmp_path: Path) -> None:
     (tmp_path / "a.log").write_bytes(b"old\n" * 100_000 + b"half")
     reader = watch("*.log", from_end=True)

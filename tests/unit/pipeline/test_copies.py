@@ -147,6 +147,6 @@ def test_where_the_rows_are_cut_changes_nothing(size: int) -> None:
 )
 def test_rows_are_compared_only_where_logs_overlap(spans: list[tuple[int, int]], possible: bool) -> None:
     given = accounts(*"abc"[: len(spans)])
-    for account, (account.first, account.last) in zip(given, spans, strict=True):
-        assert account.first is not None
+    for account, span in zip(given, spans, strict=True):
+        account.first, account.last = span
     assert Copies(given).possible is possible

@@ -125,6 +125,17 @@ class Feed:
                 queue.append(tracker)
         return chunks
 
+    def poll_of(self, log_file: str, most: int, /) -> list[Chunk]:
+        """Whole lines of one file."""
+        tracker = self._trackers.get(log_file)
+        chunk = tracker.read(most, time.monotonic() + SLICE) if tracker is not None else None
+        if tracker is None or chunk is None:
+            return []
+        self._hot[tracker] = self._clock()
+        if tracker.more:
+            self._ready.setdefault(tracker)
+        return [chunk]
+
     def committed(self, positions: Mapping[str, dict[str, Any]]) -> None:
         """Files need not be told."""
 

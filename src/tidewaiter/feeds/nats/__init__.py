@@ -114,6 +114,10 @@ class Feed:
             chunks.append(self._chunk(taken, more))
         return chunks
 
+    def poll_of(self, _log_file: str, most: int, /) -> list[Chunk]:
+        """As `poll`: it cannot choose."""
+        return self.poll(most)
+
     def _chunk(self, taken: list[Arrived], more: bool) -> Chunk:
         if taken[0].generation != self._generation:
             self._generation, self._line, self._head = taken[0].generation, 0, b""

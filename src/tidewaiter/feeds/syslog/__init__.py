@@ -104,6 +104,10 @@ class Feed:
             chunks.append(self._chunk(data, place))
         return chunks
 
+    def poll_of(self, _log_file: str, most: int, /) -> list[Chunk]:
+        """As `poll`: it cannot choose."""
+        return self.poll(most)
+
     def _chunk(self, data: bytes, place: Place) -> Chunk:
         return Chunk(
             log_file=self.log_file,
