@@ -1,12 +1,15 @@
 """A day of a fleet as the rows that readers would spill: what programs do all day on each host, and a transfer now and then.
 
 Half of the hosts are Windows (processes have GUIDs), half Linux (a pid is all). Each host has two logs that overlap in time.
+Beside the rows it writes what the hosts' logs can show (`kinds.txt`) and where a transfer was planted (`planted.txt`), and it
+prints the number of rows and the events per processor second of the sieve, which sees events before they become rows.
 """
 
 from __future__ import annotations
 
 import random
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,8 +22,11 @@ from tidewaiter.schema.event import Event, EventKind
 
 START = 1_767_348_000_000_000
 DAY = 86_400_000_000
-TRANSFER_EVERY = 4_000
-"""Events of a host between two transfers."""
+PLANTED_EVERY = 10_000
+"""Events of all hosts for one transfer."""
+SIEVED = 4
+"""Hosts whose events the sieve is timed with."""
+_BATCH = 2_000
 _KINDS = (EventKind.PROCESS_START, EventKind.FILE_CREATE, EventKind.CONNECTION, EventKind.FILE_RENAME, EventKind.IMAGE_LOAD)
 _WEIGHTS = (20, 40, 25, 5, 10)
 _WINDOWS = ("svchost", "conhost", "backgroundTaskHost", "RuntimeBroker", "WmiPrvSE", "cmd", "chrome", "powershell", "Teams")
@@ -31,7 +37,7 @@ class Host:
     """One host and its processes."""
 
     def __init__(self, number: int) -> None:
-        self.windows = number % 2 == 0
+        self.windows = number // 2 % 2 == 0
         self.name = f"{'ws' if self.windows else 'web'}{number:04}"
         self.chance = random.Random(number)
         self.programs = [f"C:\\Windows\\System32\\{one}.exe" if self.windows else f"/usr/bin/{one}" for one in
@@ -91,26 +97,41 @@ class Host:
         yield self.event(EventKind.FILE_CREATE, time + 2, pid, curl, file_path=target)
         yield self.start(time + 3, target, target, self.chance.choice(self.alive))[1]
 
-    def events(self, count: int) -> Iterator[list[Event]]:
-        """A day of events, those of a transfer together."""
+    def events(self, count: int, planted: int) -> Iterator[list[Event]]:
+        """A day of events, those of a transfer together; so many transfers, evenly spread."""
+        steps = {(2 * place + 1) * count // (2 * planted) for place in range(planted)}
         for kind in self.chance.choices(_KINDS, _WEIGHTS, k=count):
             self.step += 1
             time = START + self.step * DAY // count
-            yield list(self.transfer(time)) if self.step % TRANSFER_EVERY == 0 else [self.common(kind, time)]
+            yield list(self.transfer(time)) if self.step in steps else [self.common(kind, time)]
+
+
+def _sieved(sieve: Sieve, count: int) -> float:
+    """Events per processor second of the sieve, by those of a few hosts."""
+    events = [event for number in range(SIEVED) for few in Host(number).events(count, 0) for event in few]
+    start = time.process_time()
+    for place in range(0, len(events), _BATCH):
+        sieve.findings(events[place : place + _BATCH])
+    return len(events) / (time.process_time() - start)
 
 
 def fleet(folder: Path, hosts: int, count: int) -> int:
-    """Run files of `count` events of each host, and what the hosts' logs can show; returns the number of rows."""
+    """Run files of `count` events of each host, what the hosts' logs can show, and what was planted; returns the number of
+    rows."""
     sieve = Sieve([entry.load() for entry in analytic.REGISTER])
     shown: list[str] = []
+    planted: list[str] = []
+    transfers = max(1, hosts * count // PLANTED_EVERY)
     runs = total = 0
     for number in range(hosts):
         host = Host(number)
         logs: dict[str, list[Row]] = {}
         kinds: set[str] = set()
-        for events in host.events(count):
+        for events in host.events(count, (number + 1) * transfers // hosts - number * transfers // hosts):
             # the analytics are asked about transfers only: what they find elsewhere is not what is measured here
             found = sieve.examine(events) if len(events) > 1 else [(events[0], ())]
+            if len(events) > 1:
+                planted.append(f"{host.name} http://files.example.org/kit{host.step}")
             for event, findings in found:
                 logs.setdefault(event.log_file, []).append(row_of(host.name, event, findings))
                 kinds.add(visible_kind(event))
@@ -121,8 +142,12 @@ def fleet(folder: Path, hosts: int, count: int) -> int:
                 write_run(folder / f"{runs:06}.run", rows[start : start + ROWS_IN_MEMORY])
                 runs += 1
     (folder / "kinds.txt").write_text("\n".join(shown))
+    (folder / "planted.txt").write_text("\n".join(planted))
     return total
 
 
 if __name__ == "__main__":
-    print(fleet(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    rows = fleet(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    analytics = Sieve([entry.load() for entry in analytic.REGISTER])
+    _sieved(analytics, _BATCH)  # what is loaded when it is first needed
+    print(rows, round(_sieved(analytics, min(int(sys.argv[3]), 20_000))))

@@ -8,7 +8,9 @@ looks at few of them whole.
 
 from __future__ import annotations
 
+import functools
 import heapq
+import operator
 import os
 import struct
 from bisect import bisect_right
@@ -276,9 +278,71 @@ def _one(run: _Run) -> Iterator[list[Glimpse]]:
         yield run.take()[1]
 
 
+class _Block:
+    """What is in memory of one run, without its places: they are unpacked only where times do not tell the order."""
+
+    def __init__(self, run: _Run) -> None:
+        self.run = run
+        self.packed, self.glimpses = run.take()
+        self.times = [glimpse.time for glimpse in self.glimpses]
+        self.given = 0  # rows of it that were given already
+
+    @functools.cached_property
+    def keyed(self) -> list[Keyed]:
+        """All its rows with what they are ordered by."""
+        number = self.run.number
+        return [(one.time, place, number, one) for place, one in zip(_PLACES.decode(self.packed), self.glimpses, strict=True)]
+
+    def goes_on_at(self, host: str | None, time: int) -> bool:
+        """Whether its run has more rows of the host, and the next of them is of this time."""
+        return self.run.host == host and self.run.first == time
+
+
 def _without_keys(runs: Sequence[_Run]) -> Iterator[list[Glimpse]]:
-    for batch in _interleaved(runs):
-        yield [row[3] for row in batch]
+    """The rows of one host from several runs, as `_interleaved` gives them: by time, by place only where times are equal."""
+    host = runs[0].host
+    waiting = [(run.first, run.number, run) for run in runs]  # those that have no block in memory
+    heapq.heapify(waiting)
+    held: list[_Block] = []
+    while waiting or held:
+        bound = min((block.times[-1] for block in held), default=None)
+        while waiting and (bound is None or waiting[0][0] <= bound):
+            held.append(_Block(heapq.heappop(waiting)[2]))
+            bound = held[-1].times[-1] if bound is None else min(bound, held[-1].times[-1])
+        if bound is None:
+            return
+        if any(block.times[-1] == bound and block.goes_on_at(host, bound) for block in held):
+            last = min(block.keyed[-1] for block in held)
+            cuts = [bisect_right(block.keyed, last) for block in held]
+        else:
+            cuts = [bisect_right(block.times, bound) for block in held]
+        yield _in_order(held, cuts)
+        rest = []
+        for block, cut in zip(held, cuts, strict=True):
+            block.given = cut
+            if cut < len(block.times):
+                rest.append(block)
+            elif (run := block.run).host == host:
+                heapq.heappush(waiting, (run.first, run.number, run))
+        held = rest
+
+
+def _in_order(blocks: Sequence[_Block], cuts: Sequence[int]) -> list[Glimpse]:
+    """The rows of the blocks that were not given yet, up to these places, in order."""
+    parts = [(block, cut) for block, cut in zip(blocks, cuts, strict=True) if cut > block.given]
+    seen: set[int] = set()
+    for block, cut in parts:
+        times = block.times[block.given : cut]
+        if seen and not seen.isdisjoint(times):
+            return [row[3] for row in sorted(row for block, cut in parts for row in block.keyed[block.given : cut])]
+        seen.update(times)
+    batch = [glimpse for block, cut in parts for glimpse in block.glimpses[block.given : cut]]
+    if len(parts) > 1:
+        batch.sort(key=_time)
+    return batch
+
+
+_time = operator.attrgetter("time")
 
 
 def _interleaved(runs: Sequence[_Run]) -> Iterator[list[Keyed]]:

@@ -43,8 +43,9 @@ from tidewaiter.schema.transfer import Transfer
 
 ADDRESSES_KEPT = 16
 """Addresses that are remembered per host."""
-OBJECTS = 10_000
-"""Objects between two searches for garbage in cycles while folding."""
+OBJECTS = 100_000
+"""Objects between two searches for garbage in cycles while folding: as many as a busy host has, so that what is held of it is
+hardly ever searched."""
 ROWS_IN_MEMORY = 1_000
 """Rows that a worker holds before it spills a sorted run."""
 
