@@ -11,7 +11,7 @@ from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.inputs import InputLimits
-from tidewaiter.pipeline.rows import Run
+from tidewaiter.pipeline.rows import Extent, Run
 from tidewaiter.pipeline.run import ItemReader, WireCases, correlate, place
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.transfer import Transfer
@@ -25,6 +25,7 @@ def tell(work_dir: Path, *paths: Path) -> Told:
     reader = ItemReader(work_dir, "story")
     runs: list[Run] = []
     unplaced: list[Run] = []
+    waiting: list[Extent] = []
     accounts: list[Account] = []
     folders: dict[str, set[str]] = {}
     kinds: dict[str, set[str]] = {}
@@ -35,6 +36,7 @@ def tell(work_dir: Path, *paths: Path) -> Told:
         accounts += done.accounts
         runs += done.runs
         unplaced += done.unplaced
+        waiting += done.dormant
         names.update(done.names)
         usual.merge(done.usual)
         for folder, hosts in done.folders.items():
@@ -42,7 +44,7 @@ def tell(work_dir: Path, *paths: Path) -> Told:
         for host, seen in done.kinds.items():
             kinds.setdefault(host, set()).update(seen)
     runs.extend(place(unplaced, folders))
-    found = list(correlate(runs, work_dir, kinds, names, Judge(), WireCases(usual)))
+    found = list(correlate(runs, work_dir, kinds, names, Judge(), WireCases(usual), waiting=waiting))
     return sorted(found, key=lambda one: (one.time or "", one.id)), accounts
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -83,9 +83,12 @@ class Counters(msgspec.Struct):
         cells = self.cells.get(facet, {})
         if len(cells) <= 2 * kept:
             return
-        ranked = sorted(cells.items(), key=lambda pair: (-pair[1].level, -pair[1].last, pair[0]))
-        self.cells[facet] = dict(ranked[:kept])
-        self.evicted[facet] = self.evicted.get(facet, 0) + len(ranked) - kept
+        weakest = sorted([cell.level for cell in cells.values()], reverse=True)[kept - 1]  # of those that stay
+        left = {key: cell for key, cell in cells.items() if cell.level > weakest}
+        equal = sorted([(-cell.last, key) for key, cell in cells.items() if cell.level == weakest])
+        left.update((key, cells[key]) for _, key in equal[: kept - len(left)])
+        self.cells[facet] = left
+        self.evicted[facet] = self.evicted.get(facet, 0) + len(cells) - kept
 
     def all(self) -> Iterator[tuple[str, Key, Cell]]:
         """Every counter in a fixed order."""
@@ -144,6 +147,19 @@ class Tallies:
         opened = cells[pair] = [day, 0]
         return opened
 
+    def add(self, facet: str, counts: Mapping[Key, int], day: int) -> None:
+        """Add observations of one day by key and host."""
+        cells, room = self._open[facet], 2 * self._kept
+        for pair, count in counts.items():
+            cell = cells.get(pair)
+            if cell is not None and cell[0] == day:
+                cell[1] += count
+            elif cell is None and len(cells) < room:
+                cells[pair] = [day, count]
+            else:
+                self.cell(facet, *pair, day)[1] += count
+                cells = self._open[facet]
+
     def late(self, count: int = 1) -> None:
         """Count observations whose time cannot be right."""
         self._done.late += count
@@ -161,8 +177,16 @@ class Tallies:
         if cells:
             self._open[facet] = {}
             self.generation += 1
-            for pair, cell in cells.items():
-                self._close(facet, pair, cell)
+            done = self._done.cells.setdefault(facet, {})
+            levels: dict[tuple[int, int], float] = {}  # most counts are small
+            for pair, (day, count) in cells.items():
+                level = levels.get((day, count))
+                if level is None:
+                    level = levels[day, count] = level_of(count, day, self.half_life)
+                if count:
+                    closed = Cell(level, day * DAY, day * DAY)
+                    known = done.get(pair)
+                    done[pair] = closed if known is None else sum_of(known, closed)
             self._done.prune(facet, self._kept)
 
     def _close(self, facet: str, pair: Key, cell: list[int]) -> None:

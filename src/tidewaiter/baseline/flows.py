@@ -5,6 +5,7 @@ It is noted while reading, in each worker, and merged: every count is a sum or a
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ MOST_KEYS = 200_000
 """Counts and peers that are kept; what comes after is not noted, and `full` says so."""
 HOSTS_KEPT = 4
 """Hosts that are remembered for a peer: more are not rare."""
+LONGEST_NAME = 256
+"""Characters of a name that is remembered."""
 ENOUGH = 8
 """Flows of a host and service from which on its usual can be said."""
 
@@ -28,6 +31,11 @@ def host_name(spelled: str | None) -> str | None:
     """The name in a Host header, without port and brackets; None where there is none."""
     if not spelled:
         return None
+    return _host_name(spelled) if len(spelled) <= LONGEST_NAME else _host_name.__wrapped__(spelled)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _host_name(spelled: str) -> str | None:
     name = spelled.strip().lower().rstrip(".")
     if name.startswith("["):
         return name[1:].partition("]")[0] or None
@@ -76,17 +84,20 @@ class FlowBaseline(msgspec.Struct):
 
     def note_counted(self, counted: Iterable[Counted]) -> None:
         """Take in network events that were only counted."""
-        for kind, _, combinations in counted:
+        for kind, _, combinations, services in counted:
             if kind is _FLOW:
-                self._note_flows(combinations)
+                self._note_services(services)
+                for host, peer, answered in combinations:
+                    if answered and host is not None:
+                        self._met(peer, host)
             elif kind in _NAMED:
                 for host, address, name in combinations:
                     if host is not None:
                         self._met(host_name(name) or address, host)
 
-    def _note_flows(self, combinations: Mapping[tuple[Any, ...], int]) -> None:
+    def _note_services(self, services: Mapping[tuple[Any, ...], int]) -> None:
         sides = self.sides
-        for (host, peer, port, protocol, transport, side, answered), count in combinations.items():
+        for (host, port, protocol, transport, side), count in services.items():
             if host is None:
                 continue
             key = (host, protocol or f"{transport}/{port}", side)
@@ -97,8 +108,6 @@ class FlowBaseline(msgspec.Struct):
                 sides[key] = count
             else:
                 self.full = True
-            if answered:
-                self._met(peer, host)
 
     def _named(self, event: Event, host: str) -> None:
         self._met(host_name(event.dst_host) or event.dst_ip, host)
@@ -117,7 +126,7 @@ class FlowBaseline(msgspec.Struct):
             self.peers[peer] = {host}
         elif len(known) < HOSTS_KEPT:
             known.add(host)
-        if len(self.hosts) < MOST_KEYS:
+        if host not in self.hosts and len(self.hosts) < MOST_KEYS:
             self.hosts.add(host)
 
     def merge(self, other: FlowBaseline) -> None:

@@ -20,6 +20,8 @@ _DEPTH = 5
 
 def bounded(text: str) -> str:
     """The text without control characters, cut to LONGEST with a digest of all of it."""
+    if len(text) <= LONGEST and text.isprintable():
+        return text
     text = _REFUSED.sub("\ufffd", text)
     if len(text) <= LONGEST:
         return text

@@ -5,7 +5,6 @@ A batch is first counted by the raw fields that matter; what a combination of th
 
 from __future__ import annotations
 
-import functools
 import time as clock
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,16 +72,11 @@ class Observer:
 
     def observe_counted(self, counted: Iterable[Counted]) -> None:
         """Take in network events that a log source has counted; their times lie in the past."""
-        tallies = self.tallies
-        for kind, day, combinations in counted:
-            sums: dict[tuple[str, str, str], int] = {}
-            for fields, count in _FIELDS_COUNTED[kind](combinations):
-                host = names.host_of(fields[0])
-                for facet, key in (("host", ANY), *_facets_counted(kind, fields[1:])):
-                    cell = (facet, key, host)
-                    sums[cell] = sums.get(cell, 0) + count
-            for (facet, key, host), count in sums.items():
-                tallies.cell(facet, key, host, day)[1] += count
+        for kind, day, combinations, services in counted:
+            sums: dict[str, dict[tuple[str, str], int]] = {}
+            (_add_flows if kind is EventKind.FLOW else _add_names)(sums, combinations, services)
+            for facet, cells in sums.items():
+                self.tallies.add(facet, cells, day)
 
     def found(self, event: Event, findings: Iterable[Finding]) -> None:
         """Take in what the analytics found in one event: which utility transfers a file."""
@@ -172,7 +166,7 @@ def _reached(address: str | None, port: int | None, protocol: str | None, transp
     if address:
         yield "address", address
     if port:
-        yield "service", f"{port} {protocol or transport or ''}".rstrip()
+        yield "service", _service(port, protocol, transport)
 
 
 def _appeared(folder: str | None, kind: str | None, *hashes: str | None) -> Iterator[Facet]:
@@ -238,24 +232,54 @@ KINDS = frozenset(kind for kind in EventKind if id(kind) in _KINDS)
 
 
 # ------------------------------------------------------------------------- what was counted by log sources
-def _fields_of_flows(combinations: Mapping[tuple[Any, ...], int]) -> Iterable[tuple[tuple[Any, ...], int]]:
-    """Without the sizes: flows to one service are one combination."""
-    sums: dict[tuple[Any, ...], int] = {}
-    for (src, dst, port, protocol, transport, _, _), count in combinations.items():
-        fields = (src, dst, port, protocol, transport)
-        sums[fields] = sums.get(fields, 0) + count
-    return sums.items()
+_Combinations = Mapping[tuple[Any, ...], int]
+_Sums = dict[str, dict[tuple[str, str], int]]
 
 
-_FIELDS_COUNTED: dict[EventKind, Callable[[Mapping[tuple[Any, ...], int]], Iterable[tuple[tuple[Any, ...], int]]]] = {
-    EventKind.FLOW: _fields_of_flows,
-    EventKind.DNS_QUERY: lambda combinations: combinations.items(),
-    EventKind.TLS: lambda combinations: (((src, name), count) for (src, _, name), count in combinations.items()),
-}
+def _add_flows(sums: _Sums, pairs: _Combinations, services: _Combinations) -> None:
+    """Flows by who opened them and what they reached, and by service."""
+    hosts: dict[str | None, int] = {}
+    addresses = sums.setdefault("address", {})
+    bounded, host_of = names.bounded, names.host_of
+    for (src, dst, _), count in pairs.items():
+        hosts[src] = hosts.get(src, 0) + count
+        if dst:
+            cell = (bounded(dst), host_of(src))
+            addresses[cell] = addresses.get(cell, 0) + count
+    _add_hosts(sums, hosts)
+    reached = sums.setdefault("service", {})
+    for (src, port, protocol, transport, _), count in services.items():
+        if port:
+            cell = (_service(port, protocol, transport), host_of(src))
+            reached[cell] = reached.get(cell, 0) + count
 
 
-@functools.lru_cache(maxsize=16_384)
-def _facets_counted(kind: EventKind, fields: tuple[Any, ...]) -> tuple[Facet, ...]:
-    """What the fields of a combination, without who it is about, count for."""
-    found = _reached(*fields) if kind is EventKind.FLOW else _spoke(None, None, *fields)
-    return tuple((facet, names.bounded(key)) for facet, key in found)
+def _add_names(sums: _Sums, combinations: _Combinations, _services: _Combinations) -> None:
+    """Names by who asked for them: the first and the last of the fields."""
+    hosts: dict[str | None, int] = {}
+    by_name: dict[tuple[str | None, str | None], int] = {}
+    domains = sums.setdefault("domain", {})
+    domain_of, host_of = names.domain_of, names.host_of
+    for fields, count in combinations.items():
+        src = fields[0]
+        hosts[src] = hosts.get(src, 0) + count
+        domain = domain_of(fields[-1])
+        if domain is not None:
+            named = (src, domain)
+            by_name[named] = by_name.get(named, 0) + count
+    _add_hosts(sums, hosts)
+    for (src, domain), count in by_name.items():
+        host = host_of(src)
+        for cell in ((ANY, host), (names.bounded(domain or ""), host)):
+            domains[cell] = domains.get(cell, 0) + count
+
+
+def _add_hosts(sums: _Sums, hosts: Mapping[str | None, int]) -> None:
+    cells = sums.setdefault("host", {})
+    for src, count in hosts.items():
+        cell = (ANY, names.host_of(src))
+        cells[cell] = cells.get(cell, 0) + count
+
+
+def _service(port: int, protocol: str | None, transport: str | None) -> str:
+    return names.bounded(f"{port} {protocol or transport or ''}".rstrip())

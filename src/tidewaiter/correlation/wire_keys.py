@@ -68,11 +68,16 @@ def group_key(event: Event, folder: str) -> str:
     """The group of an event of the logs in `folder`: its two endpoints, or as much of them as it names."""
     src, dst = event.src_ip, event.dst_ip
     if src is not None and dst is not None:
-        src, dst = address(src), address(dst)
-        return f"{PREFIX}{folder}:{src}|{dst}" if src < dst else f"{PREFIX}{folder}:{dst}|{src}"
+        return group_of(src, dst, folder)
     known = address(src or dst or "")
     other = event.dst_host or event.src_host or event.flow_id or event.file_id or ("" if known else event.id)
     return f"{PREFIX}{folder}:{known}|{other}"
+
+
+def group_of(src: str, dst: str, folder: str) -> str:
+    """The group of what is between two endpoints, whichever opened it."""
+    src, dst = address(src), address(dst)
+    return f"{PREFIX}{folder}:{src}|{dst}" if src < dst else f"{PREFIX}{folder}:{dst}|{src}"
 
 
 @functools.cache
@@ -90,32 +95,47 @@ def wanted(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def _flow(event: Event) -> bool:
-    return _carries(event.protocol, event.transport, event.dst_port, event.bytes_out, event.bytes_in)
+    ask = carrying(event.protocol, event.transport, event.dst_port)
+    return ask is not None and ask(event.bytes_out or 0, event.bytes_in or 0)
 
 
-def _carries(
-    protocol: str | None, transport: str | None, dst_port: int | None, bytes_out: int | None, bytes_in: int | None
-) -> bool:
-    sent, got = bytes_out or 0, bytes_in or 0
-    if sent + got < SMALLEST_FLOW:
-        return False
+def carrying(protocol: str | None, transport: str | None, dst_port: int | None) -> Callable[[int, int], bool] | None:
+    """What tells by its bytes out and in whether a flow may have carried something; None where none of this kind has."""
     if protocol is not None:
         if protocol == "dns":
-            return False
+            return None
         if protocol in _WITH_FILES:
-            return sent + got >= TELLING_FLOW
+            return _telling_sizes
         if protocol in _carriers():
-            return True
+            return _any_sizes
         if protocol in _ENCRYPTED:
-            return got >= ENCRYPTED_FLOW and got >= ONE_SIDED * sent
+            return _encrypted_sizes
         if "," in protocol and not _carriers().isdisjoint(protocol.split(",")):
-            return True
+            return _any_sizes
     elif dst_port in ports.load().by_port:
-        return True
-    if transport == "icmp" or dst_port == 53:
-        return sent + got >= ICMP_BULK
+        return _any_sizes
+    return _bulk_sizes if transport == "icmp" or dst_port == 53 else _one_sided_sizes
+
+
+def _any_sizes(sent: int, got: int) -> bool:
+    return sent + got >= SMALLEST_FLOW
+
+
+def _telling_sizes(sent: int, got: int) -> bool:
+    return sent + got >= TELLING_FLOW
+
+
+def _encrypted_sizes(sent: int, got: int) -> bool:
+    return got >= ENCRYPTED_FLOW and got >= ONE_SIDED * sent and sent + got >= SMALLEST_FLOW
+
+
+def _bulk_sizes(sent: int, got: int) -> bool:
+    return sent + got >= ICMP_BULK
+
+
+def _one_sided_sizes(sent: int, got: int) -> bool:
     large, small = (got, sent) if got > sent else (sent, got)
-    return large >= LARGE_FLOW and large >= ONE_SIDED * small
+    return large >= LARGE_FLOW and large >= ONE_SIDED * small and sent + got >= SMALLEST_FLOW
 
 
 def _request(event: Event) -> bool:
@@ -177,15 +197,20 @@ def _is_hosting(host: str) -> bool:
 class _Needs:
     """`wanted`, asked by log sources before they make events of records."""
 
-    def __init__(self, kinds: frozenset[EventKind]) -> None:
-        self._kinds = kinds
+    def __init__(self, kinds: frozenset[EventKind], *, rows: bool) -> None:
+        self._kinds, self._rows = kinds, rows
 
     @property
     def kinds(self) -> frozenset[EventKind]:
         """Those of a host's events that are read one by one."""
         return self._kinds
 
-    flow = staticmethod(_carries)
+    @property
+    def rows(self) -> bool:
+        """As it was asked for."""
+        return self._rows
+
+    flow = staticmethod(carrying)
     alert = staticmethod(_telling)
     peer = staticmethod(_is_hosting)
 
@@ -195,6 +220,6 @@ class _Needs:
         return len(query) > LONG_QUERY
 
 
-def needs(kinds: frozenset[EventKind]) -> Needs:
-    """What correlation needs of network events, and of a host's those of these kinds."""
-    return _Needs(kinds)
+def needs(kinds: frozenset[EventKind], *, rows: bool = False) -> Needs:
+    """What correlation needs of network events, and of a host's those of these kinds; flows as rows where `rows` is set."""
+    return _Needs(kinds, rows=rows)

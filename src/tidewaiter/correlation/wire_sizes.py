@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -24,6 +25,8 @@ OUTLIER = 3.5
 SCALE = 1.4826
 """Makes the median absolute deviation comparable with a standard deviation."""
 FEWEST = 1_000
+LONGEST_NAME = 64
+"""Characters of a protocol's name that is remembered."""
 
 _ENCRYPTED = frozenset({"tls", "ssl", "quic", "https"})
 _TALK = frozenset(
@@ -41,25 +44,42 @@ class Prospect(Enum):
 
 def prospect(event: Event) -> Prospect:
     """By the sizes and the protocol alone."""
-    got, sent = event.bytes_in or 0, event.bytes_out or 0
-    if event.transport == "icmp":
+    return prospect_of(event.protocol, event.transport, event.dst_port, event.bytes_in or 0, event.bytes_out or 0)
+
+
+def prospect_of(spelled: str | None, transport: str | None, dst_port: int | None, got: int, sent: int) -> Prospect:
+    """The same of a flow that is no event yet."""
+    if transport == "icmp":
         return Prospect.SOMETHING if got + sent >= ICMP_BULK and min(got, sent) > 0 else Prospect.NOTHING
-    protocol = _protocol(event)
-    large, small = max(got, sent), min(got, sent)
-    least = wire.load().least(protocol)
+    protocol, least = known_protocol(spelled, dst_port)
+    large, small = (got, sent) if got > sent else (sent, got)
     if least is not None:
         enough = large >= least and (protocol not in ("ssh", "smb", "nfs") or large >= RATIO * small)
         return Prospect.SOMETHING if enough and small > 0 else Prospect.NOTHING
     if protocol in _ENCRYPTED:
         return Prospect.UNUSUAL if got >= ENCRYPTED_FLOW and got >= ENCRYPTED_RATIO * sent else Prospect.NOTHING
-    bare = protocol is None and event.transport in ("tcp", "udp") and event.dst_port != 53
+    bare = protocol is None and transport in ("tcp", "udp") and dst_port != 53
     one_way = large >= FEWEST and large >= RATIO * small and small > 0
     return Prospect.UNUSUAL if bare and one_way else Prospect.NOTHING
 
 
+def known_protocol(spelled: str | None, dst_port: int | None) -> tuple[str | None, int | None]:
+    """The protocol of a flow, and from how many bytes on it is one that carries files; None where it is none such."""
+    if spelled is None or len(spelled) <= LONGEST_NAME:
+        return _known(spelled, dst_port)
+    return _known.__wrapped__(spelled, dst_port)
+
+
+@functools.lru_cache(maxsize=16_384)
+def _known(spelled: str | None, dst_port: int | None) -> tuple[str | None, int | None]:
+    protocol = protocol_of(spelled, dst_port)
+    if protocol in ("failed", "unknown"):
+        protocol = ports.load().by_port.get(dst_port or 0)
+    return protocol, wire.load().least(protocol)
+
+
 def _protocol(event: Event) -> str | None:
-    protocol = protocol_of(event.protocol, event.dst_port)
-    return ports.load().by_port.get(event.dst_port or 0) if protocol in ("failed", "unknown") else protocol
+    return known_protocol(event.protocol, event.dst_port)[0]
 
 
 def of_flow(flow: Flow, sides: Sides, *, hosting: str | None) -> Carried | None:
@@ -75,7 +95,7 @@ def of_flow(flow: Flow, sides: Sides, *, hosting: str | None) -> Carried | None:
     protocol = _protocol(event)
     if prospects is Prospect.UNUSUAL:
         encrypted = protocol in _ENCRYPTED
-        if not (encrypted and hosting is not None) and not _stands_out(event.src_ip, service_of(event), side_of(event), sides):
+        if not (encrypted and hosting is not None) and not stands_out(event.src_ip, service_of(event), side_of(event), sides):
             return None
         protocol = "tls" if encrypted else event.transport
         return _of(event, flow, protocol, push=not encrypted and sent > got)
@@ -92,7 +112,7 @@ def side_of(event: Event) -> int:
     return (event.bytes_in or 0).bit_length() - (event.bytes_out or 0).bit_length()
 
 
-def _stands_out(host: str | None, service: str, side: int, sides: Sides) -> bool:
+def stands_out(host: str | None, service: str, side: int, sides: Sides) -> bool:
     """Whether a flow is out of the usual by a robust z-score of its one-sidedness; where there are too few flows to know the
     usual, all that are one-sided are."""
     usual = sides.usual(host, service)
@@ -106,7 +126,7 @@ def nothing_alone(glimpses: Sequence[Glimpse], sides: Sides) -> bool:
     for glimpse in glimpses:
         if glimpse.kind is not EventKind.FLOW or glimpse.sign:
             return False
-        if glimpse.path is not None and _stands_out(glimpse.key, glimpse.path, glimpse.pid or 0, sides):
+        if glimpse.path is not None and stands_out(glimpse.key, glimpse.path, glimpse.pid or 0, sides):
             return False
     return True
 

@@ -78,7 +78,7 @@ class Journal:
         """What an earlier, unfinished scan made of an input, where all of it is still there."""
         try:
             noted = msgspec.msgpack.decode(self._note(item, digest).read_bytes(), type=ItemResult)
-            runs = [*noted.runs, *noted.unplaced]
+            runs = [*noted.runs, *noted.unplaced, *noted.dormant]
             whole = all(Path(run.path).stat().st_size >= run.end for run in runs)
         except (OSError, msgspec.MsgspecError):
             return None

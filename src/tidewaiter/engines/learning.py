@@ -56,7 +56,7 @@ def learn(
     told.known = len(items) - len(unknown)
     with inputs.work_folder() as folder:
         for item, result in read_all(unknown, Path(folder), options, progress):
-            for run in (*result.runs, *result.unplaced):
+            for run in (*result.runs, *result.unplaced, *result.dormant):
                 Path(run.path).unlink(missing_ok=True)  # the worker makes another for what it reads next
             told.accounts.extend(result.accounts)
             told.unreadable.extend(result.unreadable)

@@ -24,7 +24,7 @@ from tidewaiter.errors import NothingReadableError
 from tidewaiter.pipeline import inputs
 from tidewaiter.pipeline.config import ProgressUpdate, ScanOptions
 from tidewaiter.pipeline.inputs import InputLimits, Unreadable, WorkItem
-from tidewaiter.pipeline.rows import Run
+from tidewaiter.pipeline.rows import Extent, Run
 from tidewaiter.pipeline.run import ItemResult, WireCases, correlate, place
 from tidewaiter.pipeline.years import Neighbours
 from tidewaiter.policy.policy import Policy
@@ -142,6 +142,7 @@ def scan(
         known = [] if keeping is None else keeping.begin(items, carried=wanted)
         runs: list[Run] = []
         unplaced: list[Run] = []
+        waiting: list[Extent] = []
         folders: dict[str, set[str]] = {}
         kinds: dict[str, set[str]] = {}
         names: dict[str, str] = {}
@@ -160,6 +161,7 @@ def scan(
             result.unreadable.extend(done.unreadable)
             runs.extend(done.runs)
             unplaced.extend(done.unplaced)
+            waiting.extend(done.dormant)
             for folder_name, hosts in done.folders.items():
                 folders.setdefault(folder_name, set()).update(hosts)
             for host, seen in done.kinds.items():
@@ -181,7 +183,7 @@ def scan(
         runs.extend(place(unplaced, folders, Neighbours(result.accounts)))
         wire = WireCases(usual, inside(options, policy))
         judge = Judge((keeping.memory if keeping else None) or evidence)
-        transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses, result.accounts))
+        transfers = _numbered(correlate(runs, work_dir, kinds, names, judge, wire, addresses, result.accounts, waiting))
         if kept_files is not None:
             transfers = kept_files.seen(transfers)
         result.collect(transfers if keeping is None else keeping.keep(transfers))

@@ -263,6 +263,8 @@ def header_of(head: bytes) -> bytes:
 class _PieceReader(ItemReader):
     """The reader of files, given a log source that is already at work, and rows kept in memory instead of spilled."""
 
+    keeps_rows = False
+
     def __init__(self, work_dir: Path, name: str, half_life: float) -> None:
         super().__init__(work_dir, name, half_life=half_life)
         self._shift = 0

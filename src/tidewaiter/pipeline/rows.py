@@ -52,7 +52,12 @@ class Row(msgspec.Struct, array_like=True, gc=False):
 
 def row_of(host: str, event: Event, findings: tuple[Finding, ...]) -> Row:
     """The row of an event on the host with this comparison key."""
-    return Row(host, event.time, f"{event.log_file}#{event.record:0>15}.{event.seq:04}", event, findings)
+    return Row(host, event.time, place_of(event), event, findings)
+
+
+def place_of(event: Event) -> str:
+    """The place of an event in the logs, as rows have it."""
+    return f"{event.log_file}#{event.record:0>15}.{event.seq:04}"
 
 
 _ENCODER = msgspec.msgpack.Encoder()

@@ -22,11 +22,12 @@ from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold, WireView
 from tidewaiter.correlation.wire_cases import case_of
 from tidewaiter.correlation.wire_roles import Roles
-from tidewaiter.correlation.wire_sizes import nothing_alone
+from tidewaiter.correlation.wire_sizes import Prospect, nothing_alone, prospect_of
 from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
-from tidewaiter.pipeline import inputs, rows
+from tidewaiter.pipeline import dormant, inputs, rows
 from tidewaiter.pipeline.copies import Copies
+from tidewaiter.pipeline.dormant import Sleeper
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Recognised, Unreadable, WorkItem
 from tidewaiter.pipeline.joining import joined_on_disk
 from tidewaiter.pipeline.rows import Extent, Row, Run, row_of
@@ -34,7 +35,7 @@ from tidewaiter.pipeline.sieve import Sieve
 from tidewaiter.pipeline.survey import Survey
 from tidewaiter.pipeline.years import Neighbours, folder_of, is_undated
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.batch import Batch
+from tidewaiter.schema.batch import Batch, FlowRows, flow_event
 from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import Event, EventKind
@@ -46,6 +47,8 @@ ADDRESSES_KEPT = 16
 OBJECTS = 100_000
 """Objects between two searches for garbage in cycles while folding: as many as a busy host has, so that what is held of it is
 hardly ever searched."""
+FLOWS_IN_MEMORY = 10_000
+"""Flows that a worker holds before it writes those that wait."""
 ROWS_IN_MEMORY = 1_000
 """Rows that a worker holds before it spills a sorted run."""
 
@@ -61,6 +64,7 @@ class ItemResult(msgspec.Struct, kw_only=True):
     unreadable: list[Unreadable] = []
     runs: list[Extent] = []
     unplaced: list[Extent] = []  # runs whose rows name no host
+    dormant: list[Extent] = []  # runs of flows that wait (`pipeline.dormant`)
     folders: dict[str, list[str]] = {}  # folder -> hosts that its logs name
     kinds: dict[str, list[str]] = {}  # host key -> kinds of events that its logs hold
     names: dict[str, str] = {}  # host key -> a host name as spelled
@@ -74,6 +78,9 @@ class ItemResult(msgspec.Struct, kw_only=True):
 
 class ItemReader:
     """Reads work items in one process: recognises, parses, finds, and spills rows to `work_dir`."""
+
+    keeps_rows = True
+    """Whether log sources may give flows as rows: those that only matter beside others then wait (`pipeline.dormant`)."""
 
     def __init__(
         self,
@@ -91,12 +98,15 @@ class ItemReader:
         self.heartbeat = heartbeat or (lambda: None)
         analytics = [entry.load() for entry in analytic.REGISTER]
         self.sieve = Sieve(analytics)
-        self.needs = wire_keys.needs(keys.CONTEXT.union(observing.KINDS, *(one.kinds for one in analytics)))
+        self.needs = wire_keys.needs(
+            keys.CONTEXT.union(observing.KINDS, *(one.kinds for one in analytics)), rows=self.keeps_rows
+        )
         self.limits = InputLimits()
         self._rows: list[Row] = []
         self._extracts: Extracts | None = None  # of the item that is read
         self._extracted = 0
         self._carries = False  # whether the item held a capture
+        self._asleep: list[Sleeper] = []
 
     def read(self, item: WorkItem) -> ItemResult:
         """Read one item to its end. Raises nothing for bad input: that is in the result."""
@@ -112,6 +122,7 @@ class ItemReader:
                 self._read_input(opened, result)
         self._spill(result)
         result.carries = self._carries
+        self._lay_down(result)
         result.seen = self.observer.take()
         return result
 
@@ -172,6 +183,8 @@ class ItemReader:
             self.observer.observe(events.uncounted())
             result.usual.note_counted(events.counted)
             result.usual.note(events.uncounted())
+            if events.flows is not None:
+                self._take_flows(events.flows, result)
         else:
             self.observer.observe(events)
         on_wire, others = wire_keys.divided(events)
@@ -220,6 +233,28 @@ class ItemReader:
         if not noted:
             result.usual.note(events)
         self._rows += [row_of(wire_keys.group_key(event, folder), event, ()) for event in wire_keys.wanted(events)]
+
+    def _take_flows(self, flows: FlowRows, result: ItemResult) -> None:
+        """Flows that may matter: those that do by themselves become rows, the others wait."""
+        folder = folder_of(flows.log_file)
+        for row in flows.rows:
+            src, dst, got, sent = row.src_ip, row.dst_ip, row.bytes_in or 0, row.bytes_out or 0
+            prospect = prospect_of(row.protocol, row.transport, row.dst_port, got, sent)
+            if prospect is Prospect.SOMETHING or src is None or dst is None:
+                event = flow_event(flows.log_source, flows.log_file, row)
+                self._rows.append(row_of(wire_keys.group_key(event, folder), event, ()))
+                continue
+            service = None if prospect is Prospect.NOTHING else row.protocol or f"{row.transport}/{row.dst_port}"
+            group = wire_keys.group_of(src, dst, folder)
+            self._asleep.append(Sleeper(group, flows.log_source, flows.log_file, service, row))
+        if len(self._asleep) >= FLOWS_IN_MEMORY:
+            self._lay_down(result)
+
+    def _lay_down(self, result: ItemResult) -> None:
+        """Write the flows that wait."""
+        if self._asleep:
+            result.dormant.append(dormant.append_run(self.work_dir / f"flows-{self.name}.run", self._asleep))
+            self._asleep = []
 
     def _note_host(self, event: Event, shown: tuple[str, str], log_file: str, result: ItemResult) -> None:
         """Remember what a host's logs can show, its name, and that it is named in this folder."""
@@ -307,12 +342,14 @@ def correlate(
     wire: WireCases | None = None,
     addresses: dict[str, set[str]] | None = None,
     accounts: Sequence[Account] = (),
+    waiting: Sequence[Extent] = (),
 ) -> Iterator[Transfer]:
     """Fold the rows, join hosts and wire (`addresses`: host key -> its addresses, as far as its logs tell) and judge.
 
-    In `accounts` the records that are copies of others are moved from parsed to skipped.
+    In `accounts` the records that are copies of others are moved from parsed to skipped; `waiting` are runs of flows that may
+    matter beside the rows (`pipeline.dormant`).
     """
-    cases = _seldom_collecting(_folded(runs, work_dir, kinds, names, wire or WireCases(), Copies(accounts)))
+    cases = _seldom_collecting(_folded(runs, work_dir, kinds, names, wire or WireCases(), Copies(accounts), waiting))
     yield from judge.all(joined_on_disk(cases, work_dir, addresses or {}))
 
 
@@ -334,17 +371,18 @@ def _folded(
     names: dict[str, str],
     wire: WireCases,
     copies: Copies,
+    waiting: Sequence[Extent],
 ) -> Iterator[Case]:
     """Fold the rows of each host, and of each pair of addresses, in time order."""
-    for host, batches in rows.merge(list(runs), work_dir):
+    hosts = rows.merge(list(runs), work_dir)
+    for host, batches, asleep in dormant.beside(hosts, waiting, work_dir, lambda: wire.view.sides):
         if host.startswith(wire_keys.PREFIX):
             held = list(islice(batches, 2))
-            if len(held) == 1 and wire.nothing(held[0]):
+            if len(held) <= 1 and (asleep is None or not asleep.stand_out) and all(map(wire.nothing, held)):
                 continue
             flows = WireFold(host, wire.view)
-            for batch in chain(held, batches):
-                events = [(glimpse.read(), glimpse.findings) for glimpse in batch]
-                yield from wire.cases(flows.step(events, watermark=batch[-1].time))
+            for events in dormant.woven(chain(held, batches), asleep):
+                yield from wire.cases(flows.step([(event, ()) for event in events], watermark=events[-1].time))
             yield from wire.cases(flows.finish())
         else:
             fold = HostFold(host, HostView(kinds.get(host, set()), names.get(host)))

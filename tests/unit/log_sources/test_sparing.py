@@ -18,7 +18,7 @@ from tidewaiter.correlation import keys, wire_keys
 from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.zeek import counting
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.batch import Batch
+from tidewaiter.schema.batch import Batch, flow_event
 from tidewaiter.schema.event import Event, EventKind
 
 sys.path.append(str(Path(__file__).parent.parent.parent / "bench"))
@@ -26,7 +26,7 @@ import generate
 import generate_wire
 
 SAMPLES = Path(__file__).parent.parent.parent / "samples"
-NEEDS = wire_keys.needs(keys.CONTEXT | KINDS)
+NEEDS = {rows: wire_keys.needs(keys.CONTEXT | KINDS, rows=rows) for rows in (False, True)}
 MIDNIGHT = 1_767_398_400.0
 """The end of the day on which the generated logs begin."""
 
@@ -34,14 +34,14 @@ MIDNIGHT = 1_767_398_400.0
 class Read:
     """One input as a scan takes it in, sparing or not."""
 
-    def __init__(self, name: str, path: Path, *, sparing: bool) -> None:
+    def __init__(self, name: str, path: Path, *, sparing: bool, rows: bool = False) -> None:
         self.account = Account(log_file="x")
         self.events: list[Event] = []
-        self.counted = 0
+        self.counted = self.rows = 0
         observer, self.usual = Observer(), FlowBaseline()
         source = next(entry for entry in log_source.REGISTER if entry.name == name).load()
         if sparing:
-            source.spare(NEEDS)
+            source.spare(NEEDS[rows])
         with path.open("rb") as file:
             head = file.read(log_source.HEAD_BYTES)
         opened = Opened(path=path, log_file="x", size=path.stat().st_size, head=head)
@@ -50,6 +50,9 @@ class Read:
             if isinstance(batch, Batch):
                 observer.observe_counted(batch.counted)
                 self.usual.note_counted(batch.counted)
+                if batch.flows is not None:
+                    self.rows += len(batch.flows.rows)
+                    self.events += [flow_event(*batch.flows[:2], row) for row in batch.flows.rows]
                 self.counted += sum(sum(one.combinations.values()) for one in batch.counted)
             observer.observe(others)
             self.usual.note([event for event in others if wire_keys.is_wire(event)])
@@ -75,7 +78,15 @@ def levels(counters: Counters) -> dict[tuple[str, str, str], float]:
 
 def same(name: str, path: Path) -> tuple[Read, Read]:
     """Read both ways and demand that nothing differs that matters."""
-    plain, spared = Read(name, path, sparing=False), Read(name, path, sparing=True)
+    plain = Read(name, path, sparing=False)
+    agree(plain, Read(name, path, sparing=True, rows=True))
+    spared = Read(name, path, sparing=True)
+    agree(plain, spared)
+    assert not spared.rows
+    return plain, spared
+
+
+def agree(plain: Read, spared: Read) -> None:
     assert spared.account.balanced
     assert spared.told == plain.told
     assert spared.needed == plain.needed
@@ -89,7 +100,6 @@ def same(name: str, path: Path) -> tuple[Read, Read]:
     assert {peer: min(len(hosts), HOSTS_KEPT) for peer, hosts in spared.usual.peers.items()} == {
         peer: min(len(hosts), HOSTS_KEPT) for peer, hosts in plain.usual.peers.items()
     }
-    return plain, spared
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +121,7 @@ def test_samples_of_zeek(case: Path) -> None:
 def test_suricata_counts_most_of_a_day(tmp_path: Path) -> None:
     generate_wire.eve(tmp_path / "eve.json", 600_000)
     plain, spared = same("suricata_eve", tmp_path / "eve.json")
+    assert Read("suricata_eve", tmp_path / "eve.json", sparing=True, rows=True).rows > 50
     assert len(spared.events) < len(plain.events) / 2
     assert spared.counted > len(plain.events) / 2
 
@@ -120,6 +131,7 @@ def test_suricata_counts_most_of_a_day(tmp_path: Path) -> None:
 def test_zeek_counts_most_of_a_day(tmp_path: Path, log: str, as_json: bool) -> None:
     generate_wire.zeek(tmp_path, 900_000, as_json=as_json)
     plain, spared = same("zeek", tmp_path / f"{log}.log")
+    assert (Read("zeek", tmp_path / f"{log}.log", sparing=True, rows=True).rows > 50) == (log == "conn")
     if log in counting.LOGS:
         assert len(spared.events) < len(plain.events) / 2
         assert spared.counted == len(plain.events)

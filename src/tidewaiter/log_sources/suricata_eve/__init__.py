@@ -16,10 +16,10 @@ from tidewaiter.formats.json_lines import first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
 from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.suricata_eve.counting import TYPES, Counting
-from tidewaiter.log_sources.suricata_eve.layout import Line, Reader
+from tidewaiter.log_sources.suricata_eve.layout import NAME, Line, Reader
 from tidewaiter.log_sources.suricata_eve.sessions import BUILDERS
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.batch import Batch, Needs
+from tidewaiter.schema.batch import COUNTS_KEPT, Batch, FlowRows, Needs
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.tally import count_quiet, tally
 
@@ -27,6 +27,7 @@ BLOCK = 1 << 18
 
 _TYPE = re.compile(rb'"event_type"\s*:\s*"([A-Za-z0-9_-]{1,40})"')
 _PLAIN = b'"event_type":"'
+_BEHIND = len(_PLAIN)
 _KNOWN = {kind.encode(): kind for kind in BUILDERS}
 
 
@@ -57,36 +58,47 @@ class Source:
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events of each block of lines. Types that are not used are counted without decoding the line."""
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
-        for block in line_blocks(opened.path, block=BLOCK):
-            lines = enumerate(block.lines, block.number)
-            if self._counting is not None:
-                batch = self._spared(lines, block, opened.log_file, account, self._counting)
-                if batch or batch.counted:
-                    yield batch
-            elif events := self._events(lines, block, opened.log_file, account):
-                yield tally(events, account)
+        counting = self._counting
+        if counting is None:
+            for block in line_blocks(opened.path, block=BLOCK):
+                if events := self._events(enumerate(block.lines, block.number), block, opened.log_file, account):
+                    yield tally(events, account)
+            return
+        try:
+            for block in line_blocks(opened.path, block=BLOCK):
+                yield self._spared(block, opened.log_file, account, counting)
+        except OSError:
+            yield Batch(counted=counting.counts.take())
+            raise
+        yield Batch(counted=counting.counts.take())
 
-    def _spared(
-        self, lines: Iterable[tuple[int, bytes]], block: LineBlock, log_file: str, account: Account, counting: Counting
-    ) -> Batch:
+    def _spared(self, block: LineBlock, log_file: str, account: Account, counting: Counting) -> Batch:
         """The events of a block that are needed one by one, and the counts of the others."""
-        quiet: dict[bytes, list[tuple[int, bytes]]] = {name.encode(): [] for name in TYPES}
-        others: list[tuple[int, bytes]] = []
-        for numbered in lines:
-            line = numbered[1]
-            start = line.find(_PLAIN) + len(_PLAIN)
-            quiet.get(line[start : line.find(b'"', start)] if start >= len(_PLAIN) else b"", others).append(numbered)
+        lines, number = block.lines, block.number
+        quiet: dict[bytes, list[int]] = {name.encode(): [] for name in TYPES}
+        others: list[int] = []
+        slot = quiet.get
+        for place, line in enumerate(lines):
+            start = line.find(_PLAIN) + _BEHIND
+            slot(line[start : line.find(b'"', start)] if start >= _BEHIND else b"", others).append(place)
         batch = Batch()
-        for name, rows in quiet.items():
-            found = counting.quiet(name.decode(), [line for _, line in rows]) if rows else None
+        for name, places in quiet.items():
+            found = None
+            if places:
+                numbers = [number + place for place in places]
+                found = counting.quiet(name.decode(), [lines[place] for place in places], numbers)
             if found is None:
-                others += rows
+                others += places
                 continue
-            count_quiet("suricata_eve", len(rows), found, account)
-            batch += tally(self._events([rows[place] for place in found.needed], block, log_file, account), account)
-            batch.counted += (found.counted,) if found.counted is not None else ()
+            count_quiet(NAME, len(places), found, account)
+            needed = [(numbers[place], lines[places[place]]) for place in found.needed]
+            batch += tally(self._events(needed, block, log_file, account), account)
+            if found.flows:
+                batch.flows = FlowRows(NAME, log_file, found.flows)
+        batch.counted = counting.counts.take(COUNTS_KEPT)
         others.sort()
-        batch.add_uncounted(tally(self._events(others, block, log_file, account), account))
+        rest = [(number + place, lines[place]) for place in others]
+        batch.add_uncounted(tally(self._events(rest, block, log_file, account), account))
         return batch
 
     def _events(self, lines: Iterable[tuple[int, bytes]], block: LineBlock, log_file: str, account: Account) -> list[Event]:

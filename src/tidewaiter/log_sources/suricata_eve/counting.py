@@ -7,20 +7,21 @@ midnight, times to come) makes the whole block one for the builders: the counts 
 
 from __future__ import annotations
 
+import functools
 import re
 import time as clock
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 
 from tidewaiter.formats.json_lines import IsoTimes
-from tidewaiter.log_sources.suricata_eve.layout import NO_PROTOCOL, Alert, Count, Flow, Text, transport_of
-from tidewaiter.schema.batch import Counted, Needs, Quiet
+from tidewaiter.log_sources.suricata_eve.layout import NO_PROTOCOL, USUAL, Alert, Count, Flow, Text, id_of, transport_of
+from tidewaiter.schema.batch import Counts, FlowRow, Needs, Quiet, Row, carrying
 from tidewaiter.schema.event import EventKind
 
 DAY = 86_400_000_000
+_CENTURY = 946_684_800_000_000
 
 _TIMES = re.compile(r"(?:\d{4}-\d\d-\d\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{6}[+-]\d{4}\n)+")
 
@@ -80,31 +81,40 @@ class _AlertLine(_Head, gc=False, kw_only=True):
     alert: Alert
 
 
-_Weighed = tuple[dict[tuple[Any, ...], int], list[int], dict[int, str]]
-"""Combinations, places of what is needed, and places of what is of no use with the reason."""
+class _Weighed(NamedTuple):
+    """What the records of a block come to: rows to count, and places."""
+
+    rows: Iterable[Row]
+    services: Iterable[Row]  # of flows
+    needed: list[int]
+    skipped: dict[int, str]  # places of what is of no use, with the reason
+
+
+_transport = functools.lru_cache(maxsize=256)(transport_of)
 
 
 def _flows(records: Sequence[_FlowLine], needs: Needs) -> _Weighed:
-    rows = []
-    needed: list[int] = []
-    ask = needs.flow
-    for place, one in enumerate(records):
-        flow, protocol, port = one.flow, one.app_proto, one.dest_port
-        if protocol in NO_PROTOCOL:
-            protocol = None
-        transport = transport_of(one.proto)
-        sent, got = flow.bytes_toserver or 0, flow.bytes_toclient or 0
-        side = got.bit_length() - sent.bit_length()
-        rows.append((one.src_ip, one.dest_ip, port, protocol, transport, side, got != 0 and transport != "icmp"))
-        if ask(protocol, transport, port, sent, got):
-            needed.append(place)
-    return Counter(rows), needed, {}
+    srcs = [one.src_ip for one in records]
+    ports = [one.dest_port for one in records]
+    protocols = [None if one.app_proto in NO_PROTOCOL else one.app_proto for one in records]
+    transports = [_transport(one.proto) if one.proto in USUAL else transport_of(one.proto) for one in records]
+    sent = [one.flow.bytes_toserver or 0 for one in records]
+    got = [one.flow.bytes_toclient or 0 for one in records]
+    answered = [count != 0 and transport != "icmp" for count, transport in zip(got, transports, strict=True)]
+    sides = [back.bit_length() - out.bit_length() for out, back in zip(sent, got, strict=True)]
+    return _Weighed(
+        zip(srcs, [one.dest_ip for one in records], answered, strict=True),
+        zip(srcs, ports, protocols, transports, sides, strict=True),
+        carrying(needs, protocols, transports, ports, sent, got),
+        {},
+    )
 
 
 def _names(records: Sequence[_NameLine], needs: Needs) -> _Weighed:
-    rows = []
+    rows: list[Row] = []
     needed: list[int] = []
     skipped: dict[int, str] = {}
+    ask = needs.name
     for place, one in enumerate(records):
         dns = one.dns
         questions = dns.queries or dns.query
@@ -114,14 +124,14 @@ def _names(records: Sequence[_NameLine], needs: Needs) -> _Weighed:
             continue
         answer = one.src_port == 53 and one.dest_port != 53  # version 1 names the server first in answers
         rows.append((one.dest_ip if answer else one.src_ip, name))
-        if needs.name(name):
+        if ask(name):
             needed.append(place)
-    return Counter(rows), needed, skipped
+    return _Weighed(rows, (), needed, skipped)
 
 
 def _handshakes(records: Sequence[_HandshakeLine], needs: Needs) -> _Weighed:
     rows = [(one.src_ip, one.dest_ip, one.tls.sni or None) for one in records]
-    return Counter(rows), [place for place, row in enumerate(rows) if row[2] is not None and needs.peer(row[2])], {}
+    return _Weighed(rows, (), [place for place, row in enumerate(rows) if row[2] is not None and needs.peer(row[2])], {})
 
 
 def _alerts(records: Sequence[_AlertLine], needs: Needs) -> _Weighed:
@@ -131,7 +141,7 @@ def _alerts(records: Sequence[_AlertLine], needs: Needs) -> _Weighed:
         if needs.alert("blocked" if one.alert.action == "blocked" else None, one.alert.severity)
         or not isinstance(one.alert.severity, int)
     ]
-    return {}, needed, {}
+    return _Weighed((), (), needed, {})
 
 
 _WAYS: dict[str, tuple[EventKind, Callable[[bytes], list[Any]], Callable[[Any, Needs], _Weighed]]] = {
@@ -149,10 +159,11 @@ class Counting:
     """Counts blocks for what is needed of them."""
 
     def __init__(self, needs: Needs, times: IsoTimes) -> None:
+        self.counts = Counts()
         self._needs = needs
         self._times = times
 
-    def quiet(self, name: str, lines: list[bytes]) -> Quiet | None:
+    def quiet(self, name: str, lines: list[bytes], numbers: Sequence[int]) -> Quiet | None:
         """What the records of one type in a block come to; None where the builders are to read each of them."""
         kind, decode, weigh = _WAYS[name]
         try:
@@ -168,17 +179,41 @@ class Counting:
         span = self._span([(one.flow.start if starts else None) or one.timestamp for one in records])
         if span is None:
             return None
-        combinations, needed, skipped = weigh(records, self._needs)
-        counted = None if kind is EventKind.ALERT else Counted(kind, span[0] // DAY, combinations)
-        return Quiet(kind, span, counted, needed, skipped)
+        weighed = weigh(records, self._needs)
+        flows = self._rows(records, weighed.needed, numbers) if starts and self._needs.rows else None
+        if kind is not EventKind.ALERT:
+            self.counts.add(kind, span[0] // DAY, weighed.rows, weighed.services)
+        return Quiet(kind, span, weighed.needed if flows is None else [], weighed.skipped, flows or [])
+
+    def _rows(self, records: Sequence[_FlowLine], needed: list[int], numbers: Sequence[int]) -> list[FlowRow]:
+        """Flows as `contents.flow` makes events of them; their times are known to be right."""
+        rows: list[FlowRow] = []
+        read, make = self._times.read, FlowRow._make
+        for place in needed:
+            one = records[place]
+            flow, protocol = one.flow, one.app_proto
+            time = read(flow.start or one.timestamp) or 0
+            end = read(flow.end) if flow.end else None
+            rows.append(
+                make(
+                    (
+                        time, str(numbers[place]), one.src_ip, one.src_port, one.dest_ip, one.dest_port,
+                        transport_of(one.proto), None if protocol in NO_PROTOCOL else protocol,
+                        flow.bytes_toserver, flow.bytes_toclient,
+                        None if end is None else max(end - time, 0), id_of(one.flow_id), one.community_id, None,
+                        None if flow.state is None else {"state": flow.state},
+                    )
+                )
+            )  # fmt: skip
+        return rows
 
     def _span(self, texts: list[str]) -> tuple[int, int] | None:
-        """The first and last time, where all are of the fixed form, of one day and past."""
+        """The first and last time, where all are of the fixed form, of one day of this century and past."""
         joined = "\n".join(texts) + "\n"
         if len(joined) != 32 * len(texts) or _TIMES.fullmatch(joined) is None or len({text[26:] for text in texts}) != 1:
             return None
         first, last = self._times.read(min(texts)), self._times.read(max(texts))
-        if first is None or last is None or not 0 < first <= last < clock.time_ns() // 1_000:
+        if first is None or last is None or not _CENTURY <= first <= last < clock.time_ns() // 1_000:
             return None
         same = first // DAY == last // DAY and min(texts)[:10] == max(texts)[:10]
         return (first, last) if same else None

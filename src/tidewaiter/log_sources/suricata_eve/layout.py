@@ -15,6 +15,8 @@ FLOWS_KEPT = 50_000
 LARGEST = (1 << 63) - 1
 
 _TRANSPORT = {"TCP": "tcp", "UDP": "udp", "ICMP": "icmp", "IPv6-ICMP": "icmp"}
+USUAL = frozenset(_TRANSPORT)
+"""Transports as Suricata spells them."""
 NO_PROTOCOL = (None, "failed", "unknown")
 
 Text = str | None

@@ -30,10 +30,10 @@ from tidewaiter.formats.zeek_tsv import (
 )
 from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.zeek import counting
-from tidewaiter.log_sources.zeek.columns import Columns
+from tidewaiter.log_sources.zeek.columns import NAME, Columns
 from tidewaiter.log_sources.zeek.logs import BUILDERS, log_of
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.batch import Batch, Needs
+from tidewaiter.schema.batch import COUNTS_KEPT, Batch, Counts, FlowRows, Needs, Quiet
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.tally import count_quiet, tally
 
@@ -55,6 +55,7 @@ class Source:
     def __init__(self) -> None:
         self._relative = False
         self._needs: Needs | None = None
+        self._counts = Counts()
 
     def recognise(self, head: bytes) -> str | None:
         """Header lines of a Zeek log, or JSON objects with Zeek's `ts` and connection or file ids."""
@@ -77,7 +78,12 @@ class Source:
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
         tabs = looks_like(opened.head) is not None
         if self._needs is not None and (not tabs or opened.size >= counting.LEAST or "polars" in sys.modules):
-            yield from (self._spared_text if tabs else self._spared_json)(opened, account, self._needs)
+            try:
+                yield from (self._spared_text if tabs else self._spared_json)(opened, account, self._needs)
+            except OSError:
+                yield Batch(counted=self._counts.take())
+                raise
+            yield Batch(counted=self._counts.take())
             return
         blocks = self._tsv if looks_like(opened.head) is not None else self._json
         for name, columns in blocks(opened.path, account):
@@ -99,19 +105,24 @@ class Source:
                 name = layout.path or log_of(dict.fromkeys(layout.fields, "")) or ""
                 quiet = None
                 if name in counting.LOGS and not part.cut:
-                    quiet = counting.quiet_text(name, b"\n".join(part.lines), part.lines, layout, needs)
+                    quiet = counting.quiet_text(name, part, layout, needs, self._counts)
                 if quiet is None:
                     for few in _rows_of(part):
                         yield from self._plain(name, records_of(layout, few, account), opened.log_file, account)
                     continue
-                count_quiet("zeek", len(part.lines), quiet, account)
+                count_quiet(NAME, len(part.lines), quiet, account)
                 events: list[Event] = []
                 for start in range(0, len(quiet.needed), ROWS):
                     places = quiet.needed[start : start + ROWS]
                     lines = [part.lines[place] for place in places]
                     records = record_block(layout, [part.number + place for place in places], lines, account)
                     events += [event for batch in self._plain(name, records, opened.log_file, account) for event in batch]
-                yield Batch(events, (quiet.counted,) if quiet.counted is not None else ())
+                yield self._batch(events, quiet, opened.log_file)
+
+    def _batch(self, events: list[Event], quiet: Quiet, log_file: str) -> Batch:
+        """What a block came to: its events and flows are counted."""
+        flows = FlowRows(NAME, log_file, quiet.flows) if quiet.flows else None
+        return Batch(events, self._counts.take(COUNTS_KEPT), flows)
 
     def _plain(self, name: str, records: RecordBlock | None, log_file: str, account: Account) -> Iterator[list[Event]]:
         """The events of a block of tab-separated records."""
@@ -134,12 +145,13 @@ class Source:
             if name in counting.LOGS and not block.cut:
                 from tidewaiter.log_sources.zeek.counting_json import quiet_json
 
-                quiet = quiet_json(name, b"\n".join(block.lines), len(block.lines), needs)
+                numbered = range(block.number, block.number + len(block.lines))
+                quiet = quiet_json(name, b"\n".join(block.lines), numbered, needs, self._counts)
             if quiet is None:
                 for log, columns in self._json_block(block, account):
                     yield from self._made(log, columns, opened.log_file, account)
                 continue
-            count_quiet("zeek", len(block.lines), quiet, account)
+            count_quiet(NAME, len(block.lines), quiet, account)
             numbers: list[int] = []
             rows: list[Mapping[str, Any]] = []
             for place in quiet.needed:
@@ -148,7 +160,7 @@ class Source:
                     rows.append(row)
             batches = self._made(name or "", _columns(numbers, rows), opened.log_file, account) if rows else ()
             made = [event for batch in batches for event in batch]
-            yield Batch(made, (quiet.counted,) if quiet.counted is not None else ())
+            yield self._batch(made, quiet, opened.log_file)
 
     def _note_relative(self, event: Event, account: Account) -> None:
         """Say once that the times count from the start of a capture."""

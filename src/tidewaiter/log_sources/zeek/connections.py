@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tidewaiter.log_sources.zeek.columns import NAME, Built, Columns, ends_of
 from tidewaiter.schema.event import Event, EventKind
 
@@ -9,6 +11,12 @@ CONN_OUTCOME = {"SF": "completed", "S0": "failed", "REJ": "refused"}
 """What conn_state says plainly; the others say how the end looked, not whether it worked."""
 
 _FLOW, _TLS, _DNS = EventKind.FLOW, EventKind.TLS, EventKind.DNS_QUERY
+
+
+def state_of(state: str | None, missed: int | None) -> tuple[str | None, dict[str, Any] | None]:
+    """Outcome and extra of a connection, by its conn_state and how many bytes were missed."""
+    extra = {name: value for name, value in (("conn_state", state), ("missed_bytes", missed)) if value is not None}
+    return CONN_OUTCOME.get(state or ""), extra or None
 
 
 def conn(columns: Columns, log_file: str) -> Built:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from tidewaiter.log_sources.zeek.columns import LARGEST
+from tidewaiter.log_sources.zeek.connections import state_of
 from tidewaiter.log_sources.zeek.counting import DAY, KINDS, NO_NAME, Weighed, one_day
-from tidewaiter.schema.batch import Counted, Needs, Quiet
+from tidewaiter.schema.batch import Counts, FlowRow, Needs, Quiet, carrying
 
 _FIRST, _LAST = 946_684_800.0, 10_000_000_000.0
 """Seconds since 1970: the year 2000, and what may rather be milliseconds."""
@@ -69,7 +69,7 @@ _OF_OTHERS = {
 """Fields that would make a record one of another log (`logs.log_of`)."""
 
 
-def quiet_json(name: str, data: bytes, lines: int, needs: Needs) -> Quiet | None:
+def quiet_json(name: str, data: bytes, numbers: range, needs: Needs, counts: Counts) -> Quiet | None:
     """What the records of a block of one log come to; None where the builders are to read each of them."""
     if any(field in data for field in _OF_OTHERS[name]):
         return None
@@ -79,7 +79,7 @@ def quiet_json(name: str, data: bytes, lines: int, needs: Needs) -> Quiet | None
         records = _DECODE[name](data)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return None
-    if len(records) != lines or not records or {one.log for one in records} - {None, name}:
+    if len(records) != len(numbers) or not records or {one.log for one in records} - {None, name}:
         return None
     seconds = [one.ts for one in records]
     if not _FIRST <= min(seconds) <= max(seconds) < _LAST or not _in_range(records):
@@ -90,8 +90,20 @@ def quiet_json(name: str, data: bytes, lines: int, needs: Needs) -> Quiet | None
     weighed = _WEIGH[name](records, needs)
     if weighed is None:
         return None
-    combinations, needed, skipped = weighed
-    return Quiet(KINDS[name], times, Counted(KINDS[name], times[0] // DAY, combinations), needed, skipped)
+    counts.add(KINDS[name], times[0] // DAY, weighed.rows, weighed.services)
+    if name == "conn" and needs.rows:
+        return Quiet(KINDS[name], times, [], {}, [_row(records[place], numbers[place]) for place in weighed.needed])
+    return Quiet(KINDS[name], times, weighed.needed, weighed.skipped, [])
+
+
+def _row(one: _Conn, number: int) -> FlowRow:
+    """The flow as `connections.conn` makes an event of it."""
+    return FlowRow(
+        round(one.ts * 1_000_000), str(number), one.orig_h or None, one.orig_p, one.resp_h or None, one.resp_p,
+        one.proto or None, one.service or None, one.orig_bytes, one.resp_bytes,
+        None if one.duration is None else round(one.duration * 1_000_000), one.uid or None, one.community_id or None,
+        *state_of(one.conn_state or None, one.missed_bytes or None),
+    )  # fmt: skip
 
 
 def _in_range(records: Sequence[Any]) -> bool:
@@ -107,34 +119,38 @@ def _in_range(records: Sequence[Any]) -> bool:
 
 
 def _flows(records: Sequence[_Conn], needs: Needs) -> Weighed | None:
-    rows = []
-    needed: list[int] = []
-    ask = needs.flow
-    for place, one in enumerate(records):
-        sent, got, transport, protocol = one.orig_bytes or 0, one.resp_bytes or 0, one.proto or None, one.service or None
-        side = got.bit_length() - sent.bit_length()
-        rows.append(
-            (one.orig_h or None, one.resp_h or None, one.resp_p, protocol, transport, side, got != 0 and transport != "icmp")
-        )
-        if ask(protocol, transport, one.resp_p, sent, got):
-            needed.append(place)
-    return Counter(rows), needed, {}
+    srcs = [one.orig_h or None for one in records]
+    ports = [one.resp_p for one in records]
+    protocols = [one.service or None for one in records]
+    transports = [one.proto or None for one in records]
+    sent = [one.orig_bytes or 0 for one in records]
+    got = [one.resp_bytes or 0 for one in records]
+    answered = [count != 0 and transport != "icmp" for count, transport in zip(got, transports, strict=True)]
+    sides = [back.bit_length() - out.bit_length() for out, back in zip(sent, got, strict=True)]
+    return Weighed(
+        zip(srcs, [one.resp_h or None for one in records], answered, strict=True),
+        zip(srcs, ports, protocols, transports, sides, strict=True),
+        carrying(needs, protocols, transports, ports, sent, got),
+        {},
+    )
 
 
 def _names(records: Sequence[_Dns], needs: Needs) -> Weighed | None:
-    counts = Counter([(one.orig_h or None, one.query or None) for one in records])
-    long = {asked for _, asked in counts if asked is not None and needs.name(asked)}
+    asked = {one.query for one in records}
+    long = {name for name in asked if name and needs.name(name)}
     needed = [place for place, one in enumerate(records) if one.query in long] if long else []
-    nameless = [place for place, one in enumerate(records) if not one.query]
-    return {row: count for row, count in counts.items() if row[1] is not None}, needed, dict.fromkeys(nameless, NO_NAME)
+    nameless = [place for place, one in enumerate(records) if not one.query] if None in asked or "" in asked else []
+    return Weighed(
+        [(one.orig_h or None, one.query) for one in records if one.query], (), needed, dict.fromkeys(nameless, NO_NAME)
+    )
 
 
 def _handshakes(records: Sequence[_Ssl], needs: Needs) -> Weighed | None:
     if any(one.cipher is None and one.server_name is None and one.ssl_history is None for one in records):
         return None  # it may be of another log
-    counts = Counter([(one.orig_h or None, one.resp_h or None, one.server_name or None) for one in records])
-    telling = {name for _, _, name in counts if name is not None and needs.peer(name)}
-    return counts, [place for place, one in enumerate(records) if one.server_name in telling] if telling else [], {}
+    rows = [(one.orig_h or None, one.resp_h or None, one.server_name or None) for one in records]
+    telling = {name for name in {one.server_name for one in records} if name and needs.peer(name)}
+    return Weighed(rows, (), [place for place, one in enumerate(records) if one.server_name in telling] if telling else [], {})
 
 
 _WEIGH: dict[str, Callable[[Any, Needs], Weighed | None]] = {"conn": _flows, "dns": _names, "ssl": _handshakes}
