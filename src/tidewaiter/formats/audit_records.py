@@ -50,7 +50,7 @@ _CARRIED_BYTES = 65_536
 _CODES = {"SYSCALL": SYSCALL, "EXECVE": EXECVE, "CWD": CWD, "PATH": PATH, "SOCKADDR": SOCKADDR, "PROCTITLE": PROCTITLE}
 _CODES |= {"OPENAT2": OTHER, "KERN_MODULE": OTHER} | dict.fromkeys(SINGLE_RECORDS, SINGLE)
 
-_KIND = re.compile(rb"(?:^|[\s:])(?:node=(\S+) +)?type=(?:UNKNOWN\[)?(\w{1,40})\]? (?:msg=)?$")
+_KIND = re.compile(rb"(?:^|[\s:])(?:\xef\xbb\xbf)?(?:node=(\S+) +)?type=(?:UNKNOWN\[)?(\w{1,40})\]? (?:msg=)?$")
 _LONGEST_MARK = 400  # bytes before `audit(` that are looked at
 
 

@@ -16,9 +16,9 @@ _ISO = rb"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(Z|[+-]
 ISO_TIME = re.compile(_ISO)
 _BSD_TIME = rb"(\w{3}) +(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?"
 _BSD_LINE = re.compile(rb"(?:<\d{1,3}>)?" + _BSD_TIME + rb" (?:(\S+) )?")
-_ISO_LINE = re.compile(rb"(?:<\d{1,3}>(?:1 )?)?" + _ISO + rb" (?:(\S+) )?")
+_ISO_LINE = re.compile(rb"(?:<\d{1,3}>)?(?:1 )?" + _ISO + rb" (?:(\S+) )?")
 _HOST = re.compile(
-    rb"(?:<\d{1,3}>(?:1 )?)?(?:[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*)"
+    rb"(?:<\d{1,3}>)?(?:1 )?(?:[A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d+)?|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*)"
     rb" ([^\s:\[]+) "
 )
 
@@ -36,7 +36,7 @@ class SyslogLine(NamedTuple):
 def prefix_host(line: bytes) -> bytes | None:
     """The host of a syslog line, or None when the line does not begin like one."""
     found = _HOST.match(line)
-    return found[1] if found else None
+    return found[1] if found and found[1] != b"-" else None
 
 
 def parse_iso(raw: bytes) -> int | None:

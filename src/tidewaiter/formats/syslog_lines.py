@@ -1,4 +1,6 @@
-"""Syslog prefixes of text lines: `formats/syslog.py` for readers that hold text, with the year of lines that have none.
+"""Syslog prefixes of text lines, for every log source that reads syslog: RFC 3164, RFC 5424, and the ISO form of rsyslog.
+
+Whatever the layout, what follows the prefix is given as RFC 3164 has it: `program[pid]: message`.
 
 The same time stands on many lines, so each is read once.
 """
@@ -13,12 +15,16 @@ from tidewaiter.formats.syslog import YearGuess, split
 _YEAR = re.compile(rb"(?:^|[\n> ])((?:19|20)\d\d)-\d\d-\d\dT\d\d:")
 _PREFIX = re.compile(
     r"(?:<\d{1,3}>)?(1 )?"
-    r"([A-Z][a-z]{2} [ \d]\d (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+    r"([A-Z][a-z]{2} +\d{1,2} (?:\d{4} )?\d\d:\d\d:\d\d(?:\.\d{1,9})?"
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?) +"
     r"(?:(?![^\s:\[\]]{1,64}(?:\[\d+\])?: )(?!\w{1,3}\(\d{1,3}\) )(\S+) )?"
 )
 """Version of RFC 5424, time, host: a word that is no `program[pid]:` and no severity of ESXi."""
-_STRUCTURED = re.compile(r"(\S+) (\d+|-) \S+ (?:-|\[(?:[^\]\\]|\\.){0,2000}\]) ?\ufeff?")
+_STRUCTURED = re.compile(r"([^\s:\[]\S*) (\S+) \S+ (?:-(?= |$)|(?:\[(?:[^\]\\]|\\.){0,2000}+\]){1,20}+(?= |$)) ?\ufeff?")
+"""Program, process, message id and structured data of RFC 5424."""
+_LIKE_STRUCTURED = re.compile(r"[^\s:\[]+ \d{1,12} \S{1,32} (?:-|\[[^\s\]]+ [^\s=\]]+=\") ?")
+"""How what follows the host looks where only the version was left off: some collectors do that."""
+_PROGRAM = re.compile(r"[^\s:\[\]]{1,64}(?:\[\d+\])?: ")
 
 
 class Prefix(NamedTuple):
@@ -49,12 +55,20 @@ class Prefixes:
                 return None
             self._stamp, self._time = stamp, time
         rest = line[found.end() :]
-        if version:
+        if version or (" - " in rest and _LIKE_STRUCTURED.match(rest)):
             structured = _STRUCTURED.match(rest)
             if structured is not None:
-                pid = "" if structured[2] == "-" else f"[{structured[2]}]"
+                pid = f"[{structured[2]}]" if structured[2].isdecimal() else ""
                 rest = f"{structured[1]}{pid}: {rest[structured.end() :]}"
-        return Prefix(self._time, host, rest)
+        return Prefix(self._time, None if host == "-" else host, rest)
+
+    def unwrapped(self, line: str) -> str:
+        """The message alone of a syslog line; any other line as it is."""
+        prefix = self.split(line)
+        if prefix is None:
+            return line
+        program = _PROGRAM.match(prefix.rest)
+        return line if program is None else prefix.rest[program.end() :]
 
     def _read(self, stamp: str) -> int | None:
         raw = stamp.encode() + b" host "

@@ -10,25 +10,24 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tidewaiter.formats.syslog import SyslogLine, YearGuess, split
+from tidewaiter.formats.syslog_lines import Prefix, Prefixes
 from tidewaiter.formats.text_lines import numbered_lines, text
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
 
 _LINE = re.compile(
-    rb"(?:^|[\s>])(?:\w{1,3}\(\d{1,3}\) )?(?:\S{1,80} )?(?:[Ss]hell\[(\d{1,12})\]|[Ss]hell (\d{1,12}) - (?:-|\[[^\]]{0,200}\]))"
-    rb":? ?(?:\[([^\]\s]{1,64})\]: ?)?(.*)",
+    r"(?:\w{1,3}\(\d{1,3}\) )?(?:\S{1,80} )?[Ss]hell\[(\d{1,12})\]:? ?(?:\[([^\]\s]{1,64})\]: ?)?(.*)",
     re.DOTALL,
 )
 _MARK = re.compile(
-    rb"(?:^|\n)(?:<\d{1,3}>)?[^\n]{15,160}?[ >]shell(?:\[\d{1,12}\]:? ?| \d{1,12} - - )"
+    rb"(?:^|\n)(?:<\d{1,3}>)?[^\n]{15,160}?[ >]shell"
+    rb"(?:\[\d{1,12}\]:? ?| \d{1,12} \S{1,32} (?:-|(?:\[(?:[^\]\\\n]|\\.){0,300}+\]){1,4}) (?:\xef\xbb\xbf)?)"
     rb"(?:\[[^\]\s]{1,64}\]:|Interactive shell session)"
 )
-_YEAR = re.compile(rb"(?:^|[\n> ])((?:19|20)\d\d)-\d\d-\d\dT\d\d:")
 _MESSAGES = re.compile(
-    rb"(?:Interactive shell session|(?:ESXi|SSH|Shell|ESX) (?:[Ss]hell |login |session )?\w{0,20} ?"
-    rb"(?:started|terminated|enabled|disabled|available|closed|opened))"
+    r"(?:Interactive shell session|(?:ESXi|SSH|Shell|ESX) (?:[Ss]hell |login |session )?\w{0,20} ?"
+    r"(?:started|terminated|enabled|disabled|available|closed|opened))"
 )
 
 
@@ -44,8 +43,7 @@ class Source:
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as = account.recognised_as or self.title
-        named = _YEAR.search(opened.head)
-        years = YearGuess(int(named[1]) if named else None)
+        prefixes = Prefixes(opened.head)
         batch: list[Event] = []
         last: Event | None = None  # a command that the next line may continue
         for number, line, cut in numbered_lines(opened.path):
@@ -53,9 +51,9 @@ class Source:
                 account.damage_at(f"line {number}", f"a line of more than a megabyte: {cut} bytes left off")
                 last = None
                 continue
-            prefix = split(line, 1970)
+            prefix = prefixes.split(text(line))
             if prefix is not None:
-                last = _command(line, prefix, number, opened.log_file, years, account)
+                last = _command(prefix, number, opened.log_file, account)
                 if last is not None:
                     batch.append(last)
             elif last is not None and last.command_line is not None and line.strip() and len(last.command_line) < 1 << 18:
@@ -72,33 +70,29 @@ class Source:
             yield batch
 
 
-def _command(line: bytes, prefix: SyslogLine, number: int, log_file: str, years: YearGuess, account: Account) -> Event | None:
-    if not prefix.dated:
-        prefix = split(line, years.of(prefix.month)) or prefix
-    host = prefix.host
-    start = len(line) - len(prefix.rest)
+def _command(prefix: Prefix, number: int, log_file: str, account: Account) -> Event | None:
+    host, rest = prefix.host, prefix.rest
     if host is not None and ("[" in host or "(" in host or host.lower() == "shell"):
-        start -= len(host.encode()) + 1  # no host: the word is the program
-        host = None
-    found = _LINE.match(line, max(start - 1, 0))
+        host, rest = None, f"{host} {rest}"  # no host: the word is the program
+    found = _LINE.match(rest)
     if found is None:
         account.skip("other program")
         return None
-    world, other_world, user, command = found.groups()
+    world, user, command = found.groups()
     if not command.strip() or (user is None and _MESSAGES.match(command)):
         account.skip("message of a shell session")
         return None
     account.parse()
     return Event(
         kind=EventKind.SHELL_COMMAND,
-        time=prefix.time or 0,
+        time=prefix.time,
         log_source="esxi_shell",
         log_file=log_file,
         record=str(number),
         host=host,
-        user=text(user) if user else None,
-        session=text(world or other_world),
-        pid=int(world or other_world),
+        user=user or None,
+        session=world,
+        pid=int(world),
         process_name="shell",
-        command_line=text(command).strip(),
+        command_line=command.strip(),
     )

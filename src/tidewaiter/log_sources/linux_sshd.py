@@ -1,10 +1,10 @@
 """auth.log, secure and syslog of Unix systems: logins and sessions of sshd, files that sftp-server wrote, commands that sudo,
 cron and pkexec ran, requests to tftpd.
 
-Format: syslog lines (`formats/syslog_lines.py`), messages as in `formats/sshd_messages.py`. It is the server's view: `src` is
-the client. A file written over SFTP is one FILE_CREATE at the time of its close, with the bytes written and the client of the
-session; without its close it comes at the end, at the time of its open and without a size. One that was only read is an SSH
-event of method `read`. Message without a year: see `formats/syslog.YearGuess`.
+Format: syslog lines in any layout (`formats/syslog_lines.py`), messages as in `formats/sshd_messages.py`. It is the server's
+view: `src` is the client. A file written over SFTP is one FILE_CREATE at the time of its close, with the bytes written and the
+client of the session; without its close it comes at the end, at the time of its open and without a size. One that was only
+read is an SSH event of method `read`. Message without a year: see `formats/syslog.YearGuess`.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _STARTS = frozenset(("Acc", "Fai", "Con", "Sta", "sub", "Use", "ope", "clo", "fo
 """How the messages of sshd and its SFTP begin that are read."""
 _TFTP = re.compile(r"(RRQ|WRQ) from (\S+) filename (.{1,1024}?)(?: redirected to .*)?$")
 _MARK = re.compile(
-    r" (?:sshd(?:-session|-auth)?\[\d+\]: |(?:internal-sftp|sftp-server|dropbear|in\.tftpd)\[\d+\]: "
-    r"|sudo(?:\[\d+\])?: .*COMMAND=|pkexec\[\d+\]: .*COMMAND=|(?i:crond?)\[\d+\]: \(\S+\) CMD \()"
+    r"(?:sshd(?:-session|-auth)?|internal-sftp|sftp-server|dropbear|in\.tftpd)(?:\[\d+\])?: "
+    r"|(?:sudo|pkexec)(?:\[\d+\])?: .*COMMAND=|(?i:crond?)(?:\[\d+\])?: \(\S+\) CMD \("
 )
 
 
@@ -52,11 +52,10 @@ class Source:
     def recognise(self, head: bytes) -> str | None:
         """Syslog lines of sshd, sftp-server, or of a program that logs commands."""
         for line in head_lines(head):
-            found = _MARK.search(line)
-            prefix = self._prefixes.split(line) if found is not None else None
-            said = messages.message(prefix.rest) if prefix is not None else None
-            if found is not None and said is not None and found[0].startswith(f" {said.program}"):
-                return f"syslog lines of {said.program}"
+            prefix = self._prefixes.split(line)
+            if prefix is not None and _MARK.match(prefix.rest):
+                said = messages.message(prefix.rest)
+                return f"syslog lines of {said.program}" if said is not None else None
         return None
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:

@@ -23,6 +23,7 @@ from tidewaiter.formats.access_lines import (
     request_parts,
 )
 from tidewaiter.formats.line_log import events_of_lines, head_lines
+from tidewaiter.formats.syslog_lines import Prefixes
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
@@ -45,11 +46,12 @@ class Source:
     def __init__(self) -> None:
         self._times = AccessTimes()
         self._sites = Authorities()
+        self._prefixes = Prefixes()
         self._results, self._peers, self._numeric = _Results(), _Peers(), Numeric()
 
     def recognise(self, head: bytes) -> str | None:
         """Most of the first lines are native ones, or access lines that ask for whole URLs."""
-        lines = head_lines(head)
+        lines = [self._prefixes.unwrapped(line) for line in head_lines(head)]
         native = sum(1 for line in lines if _NATIVE.match(line + " "))
         emulated = sum(1 for line in lines if LINE.match(line) and (_RESULT.search(line) or _ABSOLUTE.search(line)))
         if not native + emulated or (native + emulated) * 2 <= len(lines):
@@ -61,20 +63,26 @@ class Source:
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
-        log_file = opened.log_file
+        log_file, unwrapped = opened.log_file, self._prefixes.unwrapped
+        wrapped = any(unwrapped(line) is not line for line in head_lines(opened.head))
 
         def parse(line: str, number: str) -> Event | str | None:
+            inner = unwrapped(line) if wrapped else line
+            found = read(inner, number)
+            return "other program" if found is None and inner is not line else found
+
+        def read(line: str, number: str) -> Event | str | None:
             fields = line.split(None, 9)
             if len(fields) >= 9 and fields[0][:-4].isdecimal() and "/" in fields[3]:
                 return self._native(fields, log_file, number)
             found = LINE.match(line) or SPACED.match(line)
             if found is not None:
                 return self._emulated(found.groups(), log_file, number)
-            prefix = _PREFIXED.match(line)  # a native line inside one of syslog
+            prefix = _PREFIXED.match(line)  # a native line behind a prefix of another kind
             fields = line[prefix.end() :].split(None, 9) if prefix else []
             return self._native(fields, log_file, number) if len(fields) >= 9 else None
 
-        yield from events_of_lines(opened, account, parse, "Squid")
+        yield from events_of_lines(opened, account, parse if wrapped else read, "Squid")
 
     def _native(self, fields: list[str], log_file: str, number: str) -> Event | str | None:
         peer = fields[8]

@@ -20,6 +20,7 @@ from tidewaiter.formats.access_lines import (
     request_parts,
 )
 from tidewaiter.formats.line_log import events_of_lines, head_lines
+from tidewaiter.formats.syslog_lines import Prefixes
 from tidewaiter.log_source import Opened
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
@@ -38,22 +39,28 @@ class Source:
 
     def __init__(self) -> None:
         self._times = AccessTimes()
+        self._prefixes = Prefixes()
 
     def recognise(self, head: bytes) -> str | None:
         """Most of the first lines are `client - user [time] "request" status size`."""
-        lines = head_lines(head)
+        lines = [self._prefixes.unwrapped(line) for line in head_lines(head)]
         found = sum(1 for line in lines if LINE.match(line) or SPACED.match(line))
         return 'lines of client ident user [time] "request" status size' if found and found * 2 > len(lines) else None
+
+    def _in_syslog(self, head: bytes) -> bool:
+        return any(self._prefixes.unwrapped(line) is not line for line in head_lines(head))
 
     def read(self, opened: Opened, account: Account) -> Iterator[list[Event]]:
         """Yield the events in batches. Raises OSError when the file cannot be read."""
         account.recognised_as, account.why = self.title, self.recognise(opened.head)
         log_file, times, numeric = opened.log_file, self._times, Numeric()
+        wrapped, unwrapped = self._in_syslog(opened.head), self._prefixes.unwrapped
 
         def parse(line: str, number: str) -> Event | str | None:
-            found = LINE.match(line) or SPACED.match(line)
+            inner = unwrapped(line) if wrapped else line
+            found = LINE.match(inner) or SPACED.match(inner)
             if found is None:
-                return None
+                return "other program" if inner is not line else None
             vhost, client, _, user, stamp, request, status, size, rest = found.groups()
             time = times[stamp]
             if time is None:

@@ -32,7 +32,7 @@ from tidewaiter.schema.tally import tally
 
 _RECORD = re.compile(
     rb"(?:^|\n)(?:node=\S+ +)?type=[A-Z_0-9\[\]]{2,40} msg=audit\(\d"
-    rb"|(?:^|\n)[^\n{]{6,200}[ :](?:type=\w{2,40} )(?:msg=)?audit\(\d{6,11}\.\d{3}:\d+\)"
+    rb"|(?:^|\n)[^\n{]{6,200}[ :](?:\xef\xbb\xbf)?(?:type=\w{2,40} )(?:msg=)?audit\(\d{6,11}\.\d{3}:\d+\)"
 )
 
 _O_WRITE, _O_WRONLY, _O_CREAT, _O_TRUNC, _O_TMPFILE = 0o3, 0o1, 0o100, 0o1000, 0o20000000  # linux/fcntl.h
