@@ -37,7 +37,7 @@ class Analytic:
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """Multi-pattern pass over the texts; a superset of what the reader can understand."""
-        return self._texts.candidates([_text(event) + _other_names(event) for event in events])
+        return self._texts.candidates([_sieved(event) for event in events])
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """One finding per action of interest."""
@@ -78,15 +78,17 @@ def _text(event: Event) -> str:
     return event.command_line or (" ".join(event.argv) if event.argv else "")
 
 
-def _other_names(event: Event) -> str:
-    """What the reader knows a program by although its command line calls it something else, a line each."""
-    original, path = event.original_name, event.process_path
-    if (original is None and path is None) or event.kind is not EventKind.PROCESS_START:
-        return ""
-    line = event.command_line or ""
-    name = path.replace("\\", "/").rpartition("/")[2] if path else ""
-    other = f"\n{name}" if name and name not in line else ""
-    return f"{other}\n{original}" if original and original not in line else other
+def _sieved(event: Event) -> str:
+    """The text, and what the reader knows a program by although its command line calls it something else, a line each."""
+    text = _text(event)
+    if event.kind is not EventKind.PROCESS_START:
+        return text
+    line, path, original = event.command_line or "", event.process_path, event.original_name
+    if path:
+        name = path.replace("\\", "/").rpartition("/")[2]
+        if name not in line:
+            text = f"{text}\n{name}"
+    return f"{text}\n{original}" if original and original not in line else text
 
 
 def platform_of(event: Event) -> str:

@@ -59,7 +59,7 @@ def any_part(path: str, parts: tuple[str, ...]) -> bool:
 
 def file_type(path: str | None) -> str:
     """The extension in lower case without the dot; empty where there is none. Streams count by the stream's name."""
-    if not path:
+    if not path or "." not in path:
         return ""
     base = path.replace("\\", "/").rsplit("/", 1)[-1].rsplit(":", 1)[-1].strip().lower()
     return base.rsplit(".", 1)[-1] if "." in base.lstrip(".") else ""
@@ -67,7 +67,18 @@ def file_type(path: str | None) -> str:
 
 def program_name(path: str | None) -> str:
     """Base name of a program in lower case without .exe."""
-    return (path or "").replace("\\", "/").rsplit("/", 1)[-1].lower().removesuffix(".exe")
+    if not path:
+        return ""
+    return _short_name(path) if len(path) < _SHORT else _name(path)
+
+
+def _name(path: str) -> str:
+    return path.replace("\\", "/").rsplit("/", 1)[-1].lower().removesuffix(".exe")
+
+
+_SHORT = 256
+_short_name = functools.lru_cache(maxsize=4_096)(_name)
+"""The same few programs fill a log."""
 
 
 @functools.cache

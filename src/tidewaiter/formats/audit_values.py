@@ -59,7 +59,7 @@ def arguments(bodies: list[bytes], argc: int) -> list[str]:
 
     An argument of which pieces are missing is given without them; the caller compares the number with `argc=`.
     """
-    if len(bodies) > 1 or b"_len=" in bodies[0] or b"[0]=" in bodies[0]:
+    if len(bodies) > 1 or bodies[0].find(b"_len=") >= 0 or bodies[0].find(b"[0]=") >= 0:  # faster than `in`
         pieces: dict[int, bytearray] = {}
         for body in bodies:
             for number, quoted, bare in _PIECE.findall(body):
@@ -70,7 +70,15 @@ def arguments(bodies: list[bytes], argc: int) -> list[str]:
     parts = line.split('"')
     if len(parts) == 2 * argc + 1:  # all are quoted, and no quote can be inside
         return parts[1::2]
-    return [quoted if not bare else value(bare.encode()) or bare for quoted, bare in _ARGUMENT.findall(line)]
+    return [quoted if not bare else _bare(bare) for quoted, bare in _ARGUMENT.findall(line)]
+
+
+def _bare(spelled: str) -> str:
+    """An argument without quotes: hex, or as it is where it means nothing."""
+    try:
+        return unhexlify(spelled).decode()
+    except (HexError, ValueError):
+        return value(spelled.encode()) or spelled
 
 
 def command_line(argv: list[str]) -> str:

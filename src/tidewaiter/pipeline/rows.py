@@ -16,6 +16,7 @@ import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -57,7 +58,8 @@ def row_of(host: str, event: Event, findings: tuple[Finding, ...]) -> Row:
 
 def place_of(event: Event) -> str:
     """The place of an event in the logs, as rows have it."""
-    return f"{event.log_file}#{event.record:0>15}.{event.seq:04}"
+    seq = event.seq
+    return f"{event.log_file}#{event.record.rjust(15, '0')}.{format(seq, '04') if seq else '0000'}"
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -97,17 +99,11 @@ def append_run(path: Path, rows: Iterable[Row]) -> Extent:
 def _write(file: BinaryIO, rows: Iterable[Row]) -> None:
     writer = _Writer(file)
     for host, group in groupby(sorted(rows, key=_order), key=_host):
-        for row in group:
-            writer.add(host, row.place, glimpse_of(row.event, row.findings))
+        writer.add_all(host, list(group))
     writer.end()
 
 
-def _order(row: Row) -> tuple[str, int, str]:
-    return row.order
-
-
-def _host(row: Row) -> str:
-    return row.host
+_order, _host = attrgetter("host", "time", "place"), attrgetter("host")
 
 
 class _Writer:
@@ -126,6 +122,16 @@ class _Writer:
             self._host = host
         self._places.append(place)
         self._glimpses.append(glimpse)
+
+    def add_all(self, host: str, rows: Sequence[Row]) -> None:
+        """All rows of a host."""
+        self._put()
+        self._host = host
+        for start in range(0, len(rows), BLOCK):
+            some = rows[start : start + BLOCK]
+            self._places = [row.place for row in some]
+            self._glimpses = [glimpse_of(row.event, row.findings) for row in some]
+            self._put()
 
     def end(self) -> None:
         """Write what is left, and what the last row is."""

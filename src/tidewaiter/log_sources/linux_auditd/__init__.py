@@ -20,7 +20,7 @@ from tidewaiter.formats.audit_values import absolute, octal
 from tidewaiter.formats.audit_whole import whole
 from tidewaiter.formats.text_lines import text_blocks
 from tidewaiter.log_source import Opened
-from tidewaiter.log_sources.linux_auditd.quick import Quick
+from tidewaiter.log_sources.linux_auditd.quick import MOST_INODES, Quick
 from tidewaiter.log_sources.linux_auditd.results import Result, Results
 from tidewaiter.log_sources.linux_auditd.sessions import of_one_record
 from tidewaiter.log_sources.linux_auditd.sparing import Spared
@@ -42,9 +42,8 @@ _AT_CALLS = frozenset(
 )
 _EINPROGRESS, _ECONNREFUSED = 115, 111
 _REGULAR = 0o100000
-_PATHS_REMEMBERED = 8_192
-BLOCK = 1 << 17
-"""Bytes read at a time: what comes of them fits into the caches of a processor."""
+BLOCK = 1 << 19
+"""Bytes read at a time: with less the end of a block, which is looked at twice, weighs more, with more the caches are left."""
 _DEVICES = frozenset(
     {"/dev/null", "/dev/zero", "/dev/tty", "/dev/ptmx", "/dev/full", "/dev/random", "/dev/urandom", "/dev/console"}
 )
@@ -84,7 +83,7 @@ class Source:
         account.recognised_as = account.recognised_as or self.title
         joiner = AuditJoiner(account)
         laurel = MARK.search(opened.head) is not None
-        quick = Quick(self._log_file, self._remember, self._spared, _HANDLERS)
+        quick = Quick(self._log_file, self._paths, self._spared, _HANDLERS)
         blocks = text_blocks(opened.path, block=BLOCK)
         block = next(blocks, None)
         while block is not None:
@@ -284,7 +283,7 @@ class Source:
         return place
 
     def _remember(self, inode: tuple[str | None, bytes], place: str) -> None:
-        if len(self._paths) >= _PATHS_REMEMBERED and inode not in self._paths:
+        if len(self._paths) >= MOST_INODES and inode not in self._paths:
             self._paths.clear()
         self._paths[inode] = place
 

@@ -61,6 +61,7 @@ _AT_FDCWD = [([b"a%d=ffffff9c" % at], [b"a%d=ffffffffffffff9c" % at]) for at in 
 """The argument that holds a directory when it is the working directory, as 32 and 64 bits."""
 _EINPROGRESS, _ECONNREFUSED = b"-115", b"-111"
 _KERNEL_FILES = ("/proc/", "/sys/", "/dev/")
+_PARENT = b" nametype=PARENT"
 _PLAIN_ITEM = b" item=0 name="
 
 _START, _CONNECTION, _CREATE = EventKind.PROCESS_START, EventKind.CONNECTION, EventKind.FILE_CREATE
@@ -69,8 +70,8 @@ _RENAME, _MODE, _DELETE = EventKind.FILE_RENAME, EventKind.FILE_MODE, EventKind.
 Inode = tuple[str | None, bytes]
 """Node, and inode with its device."""
 
-Remember = Callable[[Inode, str], None]
-"""Takes in which path an inode was last seen under."""
+MOST_INODES = 8_192
+"""Inodes of which it is remembered under which path they were seen."""
 
 Name = tuple[bytes, bytes, bytes]
 """Of a PATH record the name as it is written, the mode, and the inode with its device."""
@@ -86,10 +87,10 @@ nothing."""
 class Quick:
     """Reads the runs of one log."""
 
-    def __init__(self, log_file: str, remember: Remember, spared: Spared, handled: Collection[str]) -> None:
-        """`handled` are the names of the calls that have a handler."""
+    def __init__(self, log_file: str, inodes: dict[Inode, str], spared: Spared, handled: Collection[str]) -> None:
+        """`inodes` holds the paths under which they were seen last; `handled` the names of the calls that have a handler."""
         self.log_file = log_file
-        self._remember = remember
+        self._inodes = inodes
         self._spared = spared
         self._handled = handled
         self._tasks = Known(task_meant)
@@ -232,38 +233,35 @@ class Quick:
         return event
 
     def _open(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        bodies = _in_order(told)
-        created = _last(bodies, b" nametype=CREATE")
-        if created is None:
+        paths = _in_order(told)
+        created = paths.rfind(b" nametype=CREATE")
+        if created < 0:
             return "file opened for reading" if self._reads(told) else None
-        name = _named(created)
-        if name is None:
-            return None
-        place = self._full(name[0], told, 0)
-        if place is None or place.startswith(_KERNEL_FILES):
+        name = _named(told, paths, created)
+        place = None if name is None else self._full(name[0], told, 0)
+        if name is None or place is None or place.startswith(_KERNEL_FILES):
             return None
         node = self._nodes[told[NODE]]
-        self._know_folder(node, _first(bodies, b" nametype=PARENT"), place)
-        self._remember((node, name[2]), place)
+        self._know_folder(node, told, paths, paths.find(_PARENT), place)
+        self._know(node, name[2], place)
         event = self._new(_CREATE, told, record, time, serial, task)
         event.file_path = place
         event.file_mode = self._modes[name[1]]
         return event
 
     def _rename(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        bodies = _in_order(told)
-        created, deleted = _last(bodies, b" nametype=CREATE"), _first(bodies, b" nametype=DELETE")
-        if created is None or deleted is None:
-            return None
-        new, old = _named(created), _named(deleted)
+        paths = _in_order(told)
+        created, deleted = paths.rfind(b" nametype=CREATE"), paths.find(b" nametype=DELETE")
+        new = None if created < 0 else _named(told, paths, created)
+        old = None if deleted < 0 else _named(told, paths, deleted)
         place = None if new is None else self._full(new[0], told, 2)
         before = None if old is None else self._full(old[0], told, 0)
         if new is None or place is None or before is None:
             return None
         node = self._nodes[told[NODE]]
-        self._know_folder(node, _last(bodies, b" nametype=PARENT"), place)
-        self._know_folder(node, _first(bodies, b" nametype=PARENT"), before)
-        self._remember((node, new[2]), place)
+        self._know_folder(node, told, paths, paths.rfind(_PARENT), place)
+        self._know_folder(node, told, paths, paths.find(_PARENT), before)
+        self._know(node, new[2], place)
         event = self._new(_RENAME, told, record, time, serial, task)
         event.file_path = place
         event.file_old_path = before
@@ -271,11 +269,13 @@ class Quick:
         return event
 
     def _chmod(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        bodies = path_bodies(told)
-        if len(bodies) != 1 or bodies[0].find(b" nametype=NORMAL") < 0 or _first(bodies, b" nametype=PARENT"):
+        paths = told[PATHS]
+        at = paths.find(b" nametype=NORMAL")
+        if at < 0 or paths.rfind(b"\n") > 0 or paths.find(_PARENT) >= 0:
             return None
-        name, args = _named(bodies[0]), told[ARGS].split(b" ")
+        name = _named(told, paths, at)
         place = None if name is None else self._full(name[0], told, 0)
+        args = told[ARGS].split(b" ")
         if place is None or len(args) != 5:
             return None
         node = self._nodes[told[NODE]]
@@ -288,14 +288,14 @@ class Quick:
         return event
 
     def _unlink(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        bodies = _in_order(told)
-        gone = _last(bodies, b" nametype=DELETE")
-        name = None if gone is None else _named(gone)
+        paths = _in_order(told)
+        gone = paths.rfind(b" nametype=DELETE")
+        name = None if gone < 0 else _named(told, paths, gone)
         place = None if name is None else self._full(name[0], told, 0)
         if place is None:
             return None
         node = self._nodes[told[NODE]]
-        self._know_folder(node, _first(bodies, b" nametype=PARENT"), place)
+        self._know_folder(node, told, paths, paths.find(_PARENT), place)
         if self._spared.leaves(node, _DELETE, time):
             return True
         event = self._new(_DELETE, told, record, time, serial, task)
@@ -320,10 +320,18 @@ class Quick:
         place = absolute(spelled, cwd)
         return place if place[:1] == "/" else None
 
-    def _know_folder(self, node: str | None, parent: bytes | None, place: str) -> None:
-        inode = None if parent is None else self._parents[parent]
-        if inode is not None:
-            self._remember((node, inode), place[: place.rfind("/")] or "/")
+    def _know(self, node: str | None, inode: bytes, place: str) -> None:
+        inodes = self._inodes
+        if len(inodes) >= MOST_INODES and (node, inode) not in inodes:
+            inodes.clear()
+        inodes[node, inode] = place
+
+    def _know_folder(self, node: str | None, told: Told, paths: bytes, parent: int, place: str) -> None:
+        """`parent` is a place in the PATH record of the folder; below zero there is none."""
+        if parent >= 0:
+            inode = self._parents[_body(told, paths, parent)]
+            if inode is not None:
+                self._know(node, inode, place[: place.rfind("/")] or "/")
 
     def _reads(self, told: Told) -> bool:
         """Whether a file was surely opened for reading only."""
@@ -345,30 +353,27 @@ def _number(argument: bytes) -> int:
         return 0
 
 
-def _in_order(told: Told) -> list[bytes]:
+def _in_order(told: Told) -> bytes:
+    """The PATH records, sorted."""
+    paths = told[PATHS]
+    if not paths or paths.startswith(b" item=0 ", first_path_at(told)):
+        return paths
     bodies = path_bodies(told)
-    if bodies and not bodies[0].startswith(b" item=0 "):
-        put_in_order(bodies)
-    return bodies
+    put_in_order(bodies)
+    front = paths[: first_path_at(told)]
+    return front + front.join(bodies)
 
 
-def _first(bodies: list[bytes], mark: bytes) -> bytes | None:
-    for body in bodies:
-        if body.find(mark) >= 0:  # several times as fast as `in`
-            return body
-    return None
+def _body(told: Told, paths: bytes, at: int) -> bytes:
+    """The PATH record in which this place is."""
+    start = paths.rfind(b"\n", 0, at) + first_path_at(told)
+    end = paths.find(b"\n", at)
+    return paths[start:end] if end >= 0 else paths[start:]
 
 
-def _last(bodies: list[bytes], mark: bytes) -> bytes | None:
-    for body in reversed(bodies):
-        if body.find(mark) >= 0:
-            return body
-    return None
-
-
-def _named(body: bytes) -> Name | None:
-    """The fields of a PATH record of the usual form."""
-    words = body.split(b" ", 6)
+def _named(told: Told, paths: bytes, at: int) -> Name | None:
+    """The fields of the PATH record in which this place is; None where it is not of the usual form."""
+    words = _body(told, paths, at).split(b" ", 6)
     if len(words) != 7 or words[5][:5] != b"mode=" or words[2][:5] != b"name=":
         return None
     return words[2][5:], words[5], words[3] + words[4]
