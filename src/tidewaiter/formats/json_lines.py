@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+
+LONGEST_NUMBER = 400
+"""Digits of a whole number; Python reads longer ones slowly, or not at all."""
 
 OBJECTS_LOOKED_AT = 20
 """How many lines a recogniser looks at: the first may be of a kind that says little."""
@@ -33,6 +38,26 @@ def first_objects(head: bytes, most: int = OBJECTS_LOOKED_AT) -> Iterator[dict[s
             return
         found += 1
         yield value
+
+
+def decode_spelled(line: bytes) -> Any:
+    """The value of one line of JSON with numbers too large for a computer (`1e511`) as texts, as spelled.
+
+    Where nobody looks at such a number it is no damage; where somebody does, a text is none of the numbers it takes.
+    Raises ValueError where the line is no JSON.
+    """
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON")
+
+    def real(spelled: str) -> float | str:
+        number = float(spelled)
+        return number if math.isfinite(number) else spelled
+
+    def whole(spelled: str) -> int | str:
+        return int(spelled) if len(spelled) < LONGEST_NUMBER else spelled
+
+    return json.loads(line.decode(), parse_float=real, parse_int=whole, parse_constant=constant)
 
 
 class IsoTimes:

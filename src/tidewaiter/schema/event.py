@@ -143,8 +143,34 @@ _DECODER = msgspec.msgpack.Decoder(Event)
 
 
 def encode(event: Event) -> bytes:
-    """The event as msgpack, for run files and state."""
-    return _ENCODER.encode(event)
+    """The event as msgpack, for run files and state.
+
+    Whole numbers of more than 64 bits, which only a log that is wrong can hold, are left out; those in `extra` become texts.
+    """
+    try:
+        return _ENCODER.encode(event)
+    except OverflowError:
+        return _ENCODER.encode(msgspec.structs.replace(event, **_fitting(msgspec.structs.asdict(event))))
+
+
+def _fitting(values: dict[str, Any]) -> dict[str, Any]:
+    """The values with None for numbers that are too large; `extra` with their texts."""
+    return {
+        name: _spelled(value) if name == "extra" else None if isinstance(value, int) and not _fits(value) else value
+        for name, value in values.items()
+    }
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _spelled(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_spelled(inner) for inner in value]
+    return hex(value) if isinstance(value, int) and not _fits(value) else value
+
+
+def _fits(number: int) -> bool:
+    return -(1 << 63) <= number < 1 << 63
 
 
 def decode(data: bytes | memoryview) -> Event:

@@ -241,3 +241,33 @@ def test_a_carriage_return_is_no_number(tmp_path: Path) -> None:
     (tmp_path / "conn.log").write_bytes(b"\n".join(lines))
     plain, _ = same("zeek", tmp_path / "conn.log")
     assert plain.account.damaged == 1
+
+
+@pytest.mark.parametrize("number", ["1e511", "-1e511", "9" * 400, "9" * 5_000])
+@pytest.mark.parametrize(
+    ("name", "file", "before", "after", "damaged"),
+    [
+        ("zeek", "conn.log", '"orig_pkts":', '"x":[{"y":%s}],"orig_pkts":', 0),
+        ("zeek", "conn.log", '"id.orig_h":', '"duration":%s,"id.orig_h":', 1),
+        ("zeek", "conn.log", '"id.orig_p":', '"id.orig_p":%s,"was":', 1),
+        ("zeek", "dns.log", '"trans_id":', '"x":%s,"trans_id":', 0),
+        ("suricata_eve", "eve.json", '"in_iface":', '"x":{"y":[%s]},"in_iface":', 0),
+        ("suricata_eve", "eve.json", '"src_port":', '"src_port":%s,"was":', 1),
+        ("suricata_eve", "eve.json", '"rrname":', '"rdata":%s,"rrname":', 0),
+        ("suricata_eve", "eve.json", '"rrname":', '"answers":[{"ttl":%s}],"rrname":', 0),
+    ],
+)
+def test_a_number_too_large_is_damage_only_where_it_is_looked_at(
+    tmp_path: Path, number: str, name: str, file: str, before: str, after: str, damaged: int
+) -> None:
+    generate_wire.eve(tmp_path / "eve.json", 30_000)
+    generate_wire.zeek(tmp_path, 30_000, as_json=True)
+    content = (tmp_path / file).read_text(encoding="utf-8")
+    lines = content.splitlines(keepends=True)
+    place = next(place for place, line in enumerate(lines) if place > 2 and before in line)
+    if before == '"id.orig_h":':
+        lines[place] = lines[place].replace('"duration":', '"lasted":')
+    lines[place] = lines[place].replace(before, after % number, 1)
+    (tmp_path / file).write_text("".join(lines), encoding="utf-8")
+    plain, _ = same(name, tmp_path / file)
+    assert plain.account.damaged == damaged

@@ -17,7 +17,7 @@ from tidewaiter.pipeline.rows import read_run, row_of, write_run
 from tidewaiter.pipeline.run import ItemReader, ItemResult, correlate, place
 from tidewaiter.pipeline.years import folder_of
 from tidewaiter.schema.account import Account
-from tidewaiter.schema.event import Event, EventKind
+from tidewaiter.schema.event import Event, EventKind, decode, encode
 
 
 def read(work_dir: Path, *paths: Path) -> list[ItemResult]:
@@ -137,3 +137,14 @@ def test_rows_without_a_host_belong_to_the_one_host_of_their_folder(tmp_path: Pa
         "two/history": "file:two/history",
         "alone/history": "file:alone/history",
     }
+
+
+def test_a_number_of_more_than_64_bits_costs_no_file() -> None:
+    event = Event(
+        kind=EventKind.HTTP, time=1, log_source="x", log_file="x", record="1", url="http://192.0.2.1/a", file_size=1 << 70,
+        pid=7, extra={"range": {"end": [1 << 64, 5]}, "flag": True},
+    )  # fmt: skip
+    again = decode(encode(event))
+    assert (again.file_size, again.pid, again.url) == (None, 7, event.url)
+    assert again.extra == {"range": {"end": [hex(1 << 64), 5]}, "flag": True}
+    assert event.file_size == 1 << 70, "the event stays as it was"

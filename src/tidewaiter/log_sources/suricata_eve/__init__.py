@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from tidewaiter.formats.json_lines import first_objects
+from tidewaiter.formats.json_lines import decode_spelled, first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
 from tidewaiter.log_source import Opened
 from tidewaiter.log_sources.suricata_eve.counting import TYPES, Counting
@@ -112,7 +112,7 @@ class Source:
                 if kind is None:
                     continue
             try:
-                record = self._decode(line)
+                record = self._record(line)
                 event = BUILDERS[kind](self._reader, record, log_file, str(number))
             except (msgspec.DecodeError, ValueError, RecursionError) as error:
                 problem = "line too long" if number - block.number in block.cut else str(error)
@@ -125,6 +125,14 @@ class Source:
             parsed += 1
         account.parse(parsed)
         return events
+
+    def _record(self, line: bytes) -> Line:
+        try:
+            return self._decode(line)
+        except msgspec.ValidationError as error:
+            if "out of range" not in str(error):
+                raise
+            return self._decode(msgspec.json.encode(decode_spelled(line)))
 
     def _unusual(self, line: bytes, number: int, block: LineBlock, account: Account) -> str | None:
         """The type of a line with white space between its parts; None where the line was counted as skipped or damaged."""

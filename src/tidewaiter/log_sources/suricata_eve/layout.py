@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,7 +20,8 @@ USUAL = frozenset(_TRANSPORT)
 NO_PROTOCOL = (None, "failed", "unknown")
 
 Text = str | None
-Count = int | None
+Count = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)] | None
+"""What fits into the columns of an event; a larger number damages its record."""
 
 
 class Flow(msgspec.Struct, gc=False):

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tidewaiter.formats.json_lines import first_objects
+from tidewaiter.formats.json_lines import decode_spelled, first_objects
 from tidewaiter.formats.text_lines import LineBlock, line_blocks
 from tidewaiter.formats.zeek_tsv import (
     BLOCK,
@@ -214,12 +214,19 @@ def _is_zeek(value: Mapping[str, Any]) -> bool:
     return ("uid" in value and ends) or "fuid" in value or log_of(value) is not None
 
 
+def _decoded(line: bytes) -> Any:
+    try:
+        return _DECODE(line)
+    except msgspec.ValidationError:  # a number out of range
+        return decode_spelled(line)
+
+
 def _objects(block: LineBlock, account: Account) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a block of lines by line number; what is none is counted."""
     for index, line in enumerate(block.lines):
         try:
-            row = _DECODE(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            row = _decoded(line)
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             if not line.strip():
                 account.skip("blank line")
             else:
