@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import IO, TextIO
 
@@ -111,11 +112,25 @@ def _feeds(options: WatchOptions, state: Path, base: Path) -> list[feeds.Feed]:
             folder = state / f"input-{number}"
             folder.mkdir(mode=0o700, exist_ok=True)
             found.append(feeds.open_feed(table, feeds.Surroundings(folder, base)))
+        _refuse_twice(options, found)
     except BaseException:
         for one in found:
             one.close()
         raise
     return found
+
+
+def _refuse_twice(options: WatchOptions, found: Sequence[feeds.Feed]) -> None:
+    """Raise UsageError where two inputs follow one file: its lines would be read twice, with the settings of each."""
+    for (first, one), (second, other) in combinations(enumerate(found, 1), 2):
+        clash = getattr(one, "clash", None)
+        shared = clash(other) if clash is not None else None
+        if shared is not None:
+            named = [
+                f"input {number} ({', '.join(map(str, options.input[number - 1].get('paths', ())))[:200]})"
+                for number in (first, second)
+            ]
+            raise UsageError(f"{' and '.join(named)} both follow {shared}: name it in one of them only")
 
 
 @contextlib.contextmanager

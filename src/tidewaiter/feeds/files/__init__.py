@@ -24,7 +24,7 @@ import msgspec
 from tidewaiter.errors import UsageError
 from tidewaiter.feed import Chunk, FeedProblem, ProblemKind, Problems, Surroundings
 from tidewaiter.feeds.files.generation import read_position
-from tidewaiter.feeds.files.names import MOST_FILES, Pattern, is_packed, numbered_base
+from tidewaiter.feeds.files.names import MOST_FILES, Pattern, common, is_packed, numbered_base
 from tidewaiter.feeds.files.tracker import Tracker
 from tidewaiter.feeds.files.world import DESCRIPTORS, World
 from tidewaiter.output import printable
@@ -146,6 +146,13 @@ class Feed:
     def lag(self) -> int:
         """Bytes known to be unread; of files that were not looked at yet, none."""
         return sum(tracker.waiting for tracker in self._trackers.values())
+
+    def clash(self, other: object) -> str | None:
+        """A file that another input of this type follows too, as far as can be seen now: each line would be read twice."""
+        if not isinstance(other, Feed):
+            return None
+        pairs = ((mine, theirs) for mine in self._patterns for theirs in other._patterns)
+        return next((found for mine, theirs in pairs if (found := common(mine, theirs)) is not None), None)
 
     def close(self) -> None:
         """Let go of all descriptors."""

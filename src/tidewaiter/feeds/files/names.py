@@ -124,6 +124,10 @@ class Pattern:
         """Where a log file that is called so by `found` lies."""
         return self._base / log_file
 
+    def absolute(self) -> Pattern:
+        """The same with the whole path, so that what it brings can be compared with what others bring."""
+        return Pattern(os.path.normpath(self._base.absolute() / self.given), self._base)
+
     def is_explicit(self) -> bool:
         """Whether one file is meant, be it there or not."""
         return not self._wild and not self.place(self.given).is_dir()
@@ -148,6 +152,22 @@ class Pattern:
             yield from _within(str(place), self.given.rstrip("/") or "/", DEEPEST)
         elif place.exists():
             yield self.given
+
+
+def common(mine: Pattern, theirs: Pattern) -> str | None:
+    """A log file that both would bring, however each spells it, as far as can be seen now; None where there is none."""
+    left, right = mine.absolute(), theirs.absolute()
+    if left.given == right.given:
+        return mine.given
+    if left.is_explicit() and right.is_explicit():
+        return mine.given if os.path.realpath(left.given) == os.path.realpath(right.given) else None
+    if left.is_explicit() or right.is_explicit():
+        (one, wide), given = ((left, right), mine) if left.is_explicit() else ((right, left), theirs)
+        return given.given if wide.covers(one.given) or wide.covers(os.path.realpath(one.given)) else None
+    try:
+        return min({*left.found()}.intersection(right.found()), default=None)
+    except OSError:  # said when the folder is looked at
+        return None
 
 
 def _within(folder: str, given: str, depth: int) -> Iterator[str]:
