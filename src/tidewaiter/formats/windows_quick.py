@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 import msgspec
 
 from tidewaiter.errors import TidewaiterError
-from tidewaiter.formats.windows_records import Route, lower, microseconds, zoned_microseconds
+from tidewaiter.formats.windows_records import Route, lower, microseconds, plain_time, zoned_microseconds
 from tidewaiter.formats.windows_shapes import UNUSUAL, Clock
 from tidewaiter.formats.windows_spared import Spared
 from tidewaiter.schema.account import Account
@@ -33,14 +33,14 @@ class Values(msgspec.Struct, rename="pascal", gc=False):
 
 
 MakeOfValues = Callable[[Any, int, str, str, str | None], Event]
-"""Values, time of the record in microseconds, log file, record, computer -> event."""
+"""Values, time of the event in microseconds, log file, record, computer -> event."""
 
 
 class Quick(NamedTuple):
     """How a log source makes the event of a record of one event id."""
 
     form: type[Values]
-    moment: Callable[[Any, int], int]  # values, time of the record -> time of the event
+    moment: Callable[[int | None, int], int]  # UtcTime, time of the record -> time of the event, all in microseconds
     make: MakeOfValues | None = None  # None where it is quick only to count the record
 
 
@@ -90,13 +90,17 @@ class QuickLines:
                 return None
         elif make is None:
             return None
-        stated, zoned = zoned_microseconds(values.event_time)
+        stated, zoned = plain_time(values.event_time), False
         if stated is None:
-            return None
-        time = about.clock.settled(microseconds(values.utc_time), stated, host) if not zoned else stated
+            stated, zoned = zoned_microseconds(values.event_time)
+            if stated is None:
+                return None
+        own = plain_time(values.utc_time)
+        if own is None:
+            own = microseconds(values.utc_time)
+        time = self._quick.moment(own, stated if zoned else about.clock.settled(own, stated, host))
         if self._route.spared is not None or make is None:
-            moment = self._quick.moment(values, time)
-            return about.spared.takes(self._route, self._provider, self._event_id, host, moment)
+            return about.spared.takes(self._route, self._provider, self._event_id, host, time)
         try:
             return make(values, time, about.log_file, str(number), host)
         except BROKEN as error:

@@ -21,7 +21,7 @@ _DATE_CALL = re.compile(r"/Date\((-?\d{1,15})\)/")
 _LONG_FRACTION = re.compile(r"(\.\d{6})\d+")
 _MOMENTS_KEPT = 4_096
 _LONG_NAME = 200
-_WITH_MILLISECONDS = 23  # characters
+_TO_THE_SECOND, _WITH_MILLISECONDS = 19, 23  # characters
 _FEW = 3  # an element that only wraps others has at most its attributes beside them
 _YEARS = (0, 253_402_300_799)  # seconds of 1970 to 9999: what a bare number may mean
 
@@ -208,10 +208,9 @@ def zoned_microseconds(value: Any) -> tuple[int | None, bool]:
 
 
 def _of_text(value: str) -> tuple[int | None, bool]:
-    if len(value) == _WITH_MILLISECONDS and value[19] == ".":  # as Sysmon writes it; records of one second are many
-        whole, milliseconds = _seconds(value[:19]), value[20:]
-        if whole is not None and milliseconds.isascii() and milliseconds.isdecimal():
-            return whole + 1_000 * int(milliseconds), False
+    plain = plain_time(value)
+    if plain is not None:
+        return plain, False
     try:
         moment = datetime.fromisoformat(value)
     except ValueError:
@@ -225,6 +224,22 @@ def _of_text(value: str) -> tuple[int | None, bool]:
     if moment.tzinfo is None:
         return (moment - _EPOCH) // _MICROSECOND, False
     return (moment - _EPOCH_UTC) // _MICROSECOND, True
+
+
+def plain_time(value: Any) -> int | None:
+    """A time spelled `2026-01-02 10:00:00`, also with `.500` behind it, in microseconds; None for any other.
+
+    So Sysmon and NXLog write it, and records of one second are many.
+    """
+    if value.__class__ is not str:
+        return None
+    if len(value) == _TO_THE_SECOND:
+        return _seconds(value)
+    if len(value) == _WITH_MILLISECONDS and value[19] == ".":
+        whole, milliseconds = _seconds(value[:19]), value[20:]
+        if whole is not None and milliseconds.isascii() and milliseconds.isdecimal():
+            return whole + 1_000 * int(milliseconds)
+    return None
 
 
 @functools.lru_cache(maxsize=_MOMENTS_KEPT)

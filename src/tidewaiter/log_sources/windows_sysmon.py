@@ -49,12 +49,12 @@ class Source:
     @property
     def quick(self) -> Mapping[int, Quick]:
         """The most frequent records, and those of which it is enough to know how many there are."""
-        made = {event_id: Quick(form, _moment_of, make) for event_id, (form, make) in _USUAL.items()}
-        return made | {event_id: Quick(Values, _moment_of) for event_id in self.kinds}
+        made = {event_id: Quick(form, _moment, make) for event_id, (form, make) in _USUAL.items()}
+        return made | {event_id: Quick(Values, _moment) for event_id in self.kinds}
 
     def moment(self, record: WindowsRecord) -> int:
         """The time of the event that a record makes."""
-        return _moment(record.data.get("UtcTime"), record.time)
+        return _moment(microseconds(record.data.get("UtcTime")), record.time)
 
     def events(self, record: WindowsRecord) -> Iterable[Event]:
         """The event of one record."""
@@ -62,7 +62,8 @@ class Source:
         if usual is not None:
             form, made = usual
             found = form(*map(record.data.get, form.__struct_encode_fields__))
-            return (made(found, record.time, record.log_file, record.record, record.computer),)
+            time = _moment(microseconds(found.utc_time), record.time)
+            return (made(found, time, record.log_file, record.record, record.computer),)
         make = _MAKERS.get(record.event_id)
         return (make(record, record.data),) if make else ()
 
@@ -85,13 +86,9 @@ def _as_text(found: Any) -> str | None:
     return str(found.replace("%%", "%")) if "%%" in found else found
 
 
-def _moment(utc_time: Any, time: int) -> int:
-    own = microseconds(utc_time)
+def _moment(own: int | None, time: int) -> int:
+    """The time of an event whose record says both."""
     return own if own is not None and -_BELIEVED < own - time < _BELIEVED else time
-
-
-def _moment_of(found: Values, time: int) -> int:
-    return _moment(found.utc_time, time)
 
 
 class _Acting(Values):
@@ -142,7 +139,7 @@ def _event(record: WindowsRecord, kind: EventKind, **fields: Any) -> Event:
     data = record.data
     return Event(
         kind=kind,
-        time=_moment(data.get("UtcTime"), record.time),
+        time=_moment(microseconds(data.get("UtcTime")), record.time),
         log_source=_SOURCE,
         log_file=record.log_file,
         record=record.record,
@@ -159,7 +156,7 @@ def _process_start(found: _ProcessStart, time: int, log_file: str, record: str, 
     """This one, a connection and a new file are most of all records: they are made without a detour."""
     return Event(
         kind=EventKind.PROCESS_START,
-        time=_moment(found.utc_time, time),
+        time=time,
         log_source=_SOURCE,
         log_file=log_file,
         record=record,
@@ -187,7 +184,7 @@ def _process_end(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
 def _connection(found: _Connection, time: int, log_file: str, record: str, host: str | None) -> Event:
     return Event(
         kind=EventKind.CONNECTION,
-        time=_moment(found.utc_time, time),
+        time=time,
         log_source=_SOURCE,
         log_file=log_file,
         record=record,
@@ -220,7 +217,7 @@ def _image_load(record: WindowsRecord, data: Mapping[str, Any]) -> Event:
 
 def _created(creation_utc_time: Any, utc_time: Any) -> int | None:
     """The creation time of the file where it is not the time of the event."""
-    created = microseconds(creation_utc_time)
+    created = None if creation_utc_time == utc_time else microseconds(creation_utc_time)
     if created is None:
         return None
     own = microseconds(utc_time)
@@ -230,7 +227,7 @@ def _created(creation_utc_time: Any, utc_time: Any) -> int | None:
 def _file_create(found: _FileCreate, time: int, log_file: str, record: str, host: str | None) -> Event:
     return Event(
         kind=EventKind.FILE_CREATE,
-        time=_moment(found.utc_time, time),
+        time=time,
         log_source=_SOURCE,
         log_file=log_file,
         record=record,
@@ -313,7 +310,7 @@ def _dns_query(found: _DnsQuery, time: int, log_file: str, record: str, host: st
     answers = tuple([values.address(answer) or "" for answer in _found_in(results)[:_ANSWERS_KEPT]]) if results else ()
     return Event(
         kind=EventKind.DNS_QUERY,
-        time=_moment(found.utc_time, time),
+        time=time,
         log_source=_SOURCE,
         log_file=log_file,
         record=record,
