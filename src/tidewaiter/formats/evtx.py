@@ -9,10 +9,11 @@ damaged stretches are bridged so that what follows them is still read. A file he
 
 from __future__ import annotations
 
+import functools
 import io
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import Any, NamedTuple, cast
 
@@ -20,9 +21,12 @@ import msgspec
 
 from tidewaiter.formats import evtx_chunks as chunks
 from tidewaiter.formats.evtx_chunks import Chunk
+from tidewaiter.formats.windows_quick import BROKEN, Quick, Values, straight
 from tidewaiter.formats.windows_records import NO_USE, Found, Route, Routes, event_number, lower, microseconds, named_values
+from tidewaiter.formats.windows_spared import Spared
 from tidewaiter.log_source import Opened, WindowsRecord
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.event import Event
 
 FILE_MAGIC = b"ElfFile\x00"
 HEADER_BYTES = 4096
@@ -101,12 +105,20 @@ _DECODE = msgspec.json.Decoder(_Document).decode
 _DECODE_ORIGIN = msgspec.json.Decoder(_OriginDocument).decode
 
 
+class _Straight(NamedTuple):
+    """How records of one place become events without a detour."""
+
+    quick: Quick
+    decode: Callable[[str], Any]
+
+
 class _Place(NamedTuple):
     """What records with one beginning have in common."""
 
     route: Route
     provider: str  # in lower case
     event_id: int
+    straight: _Straight | None = None
 
 
 _UNKNOWN = cast("_Place", object())
@@ -115,8 +127,8 @@ _UNKNOWN = cast("_Place", object())
 class EvtxRecords:
     """The wanted records of one EVTX file. Counts in `account` every record that it does not yield."""
 
-    def __init__(self, opened: Opened, account: Account, routes: Routes) -> None:
-        self._opened, self._account, self._routes = opened, account, routes
+    def __init__(self, opened: Opened, account: Account, routes: Routes, spared: Spared) -> None:
+        self._opened, self._account, self._routes, self._spared = opened, account, routes, spared
         self._templates: dict[bytes, bool] = {}
         self._by_prefix: dict[str, _Place | None] = {}
 
@@ -217,8 +229,9 @@ class EvtxRecords:
         if count:
             yield from self._chunk_rows(Chunk(offset, chunk, count))
 
-    def _wanted(self, rows: Iterator[_Row]) -> Iterator[tuple[Route, WindowsRecord]]:
+    def _wanted(self, rows: Iterator[_Row]) -> Iterator[Found]:
         by_prefix, skipped = self._by_prefix, 0
+        made: list[Event] = []
         for row in rows:
             # Provider and event id come before "Version" and few such beginnings occur in a file.
             data: str = row["data"]
@@ -236,8 +249,16 @@ class EvtxRecords:
                 skipped += 1
             elif place.route.pass_over is not None and place.route.pass_over.has_text(data):
                 self._account.skip(place.route.pass_over.reason)
+            elif place.straight is not None and (event := self._event(place, place.straight, data)) is not None:
+                if not isinstance(event, bool):
+                    made.append(event)
             elif (record := self._record(place, row)) is not None:
+                if made:
+                    yield made
+                    made = []
                 yield place.route, record
+        if made:
+            yield made
         if skipped:
             self._account.skip(NO_USE, skipped)
 
@@ -246,7 +267,36 @@ class EvtxRecords:
         if not isinstance(provider, str) or event_id is None:
             return None
         route = self._routes.find(provider, event_id)
-        return None if route is None else _Place(route, lower(provider), event_id)
+        if route is None:
+            return None
+        quick = getattr(route.source, "quick", {}).get(event_id)
+        return _Place(
+            route, lower(provider), event_id, _Straight(quick, _decoder_of(quick.form)) if quick is not None else None
+        )
+
+    def _event(self, place: _Place, way: _Straight, data: str) -> Event | bool | None:
+        """The event of a usual record; True where it was counted and makes none, None where `_record` has to read it."""
+        try:
+            event = way.decode(data).Event
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            return None
+        system, values = event.System, event.EventData
+        stated, host = microseconds(system.TimeCreated.values.SystemTime), system.Computer
+        if stated is None or not isinstance(host, str) or not values.many():
+            return None
+        time = way.quick.moment(microseconds(values.utc_time), stated)
+        if place.route.spared is not None:
+            if not self._spared.knows(place.provider, place.event_id, host):
+                return None
+            return self._spared.takes(place.route, place.provider, place.event_id, host, time)
+        if way.quick.make is None:
+            return None
+        record = str(system.EventRecordID)
+        try:
+            return way.quick.make(values, time, self._opened.log_file, record, host)
+        except BROKEN as error:
+            self._account.damage_at(f"record {record}", f"{type(error).__name__}: {error}")
+            return True
 
     def _record(self, place: _Place, row: _Row) -> WindowsRecord | None:
         try:
@@ -273,6 +323,11 @@ class EvtxRecords:
             user_id=user_id if isinstance(user_id, str) else None,
             process_id=process_id if isinstance(process_id, int) else None,
         )
+
+
+@functools.cache
+def _decoder_of(form: type[Values]) -> Callable[[str], Any]:
+    return cast("Callable[[str], Any]", msgspec.json.Decoder(straight(form, _System)).decode)
 
 
 def _read(file: io.FileIO, size: int) -> bytes:

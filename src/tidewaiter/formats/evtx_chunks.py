@@ -34,14 +34,15 @@ _INSTANCE = struct.Struct(
     "<4sI8xQ6s4xI"
 )  # magic, size, id (skipped), time, start of BinXml, unused id, position of the template
 _RECORD = struct.Struct(
-    "<4sI8xQ6s4xII16s"
-)  # the same, and of one without its template the number of values and the first types
+    "<4sI8xQ6s4xI20s"
+)  # the same, and of one without its template what its values begin with: their number and the first types
 _INSTANCE_START = b"\x0f\x01\x01\x00\x0c\x01"  # fragment header, template instance
 _DEFINITION_HEAD = 24  # next template, GUID, size
 _VALUES = struct.Struct("<I16s")  # number of values, size and type of the first four
 _USUAL_VALUES = bytes.fromhex("01000400 01000400 02000600 02000600")
 _BEFORE_EVENT_ID = 4  # bytes of level, opcode and task
 _MOST_VALUES = 512
+_NONE_HERE = (b"none", 0)
 _EVENT_ID_OF_TEMPLATE = (b"\x0e\x03\x00\x06", b"\x0d\x03\x00\x06")  # substitution of the fourth value, 16 bits
 _BRIDGE = struct.Struct("<4sIQQB")
 """Magic, size, id, time, and an empty BinXml."""
@@ -207,35 +208,28 @@ def thin(chunk: Chunk, wanted: Container[int], templates: dict[bytes, bool]) -> 
     (free,) = _OFFSET.unpack_from(data, _FREE_SPACE_AT)
     runs: list[tuple[int, int]] = []
     records, last, unpack = 0, free - _RECORD.size, _RECORD.unpack_from
-    here: dict[int, bool] = {}  # templates of this chunk, by position
+    here: dict[int, tuple[bytes, int]] = {}  # by a template's position: how values of its records begin, where their id is
     while position < free:
         event_id: int | None
         if position > last:  # too short for the usual form
             if position + _INSTANCE.size > free:
                 return None
             magic, size, time, start, template = _INSTANCE.unpack_from(data, position)
-            count, types = 0, b""
+            values = b""
         else:
-            magic, size, time, start, template, count, types = unpack(data, position)
+            magic, size, time, start, template, values = unpack(data, position)
         if magic != RECORD_MAGIC or not LEAST_RECORD <= size <= free - position or time > _LATEST:
             return None
         records += 1
-        behind = position + _INSTANCE.size
-        value = behind + 4 + 4 * count + _BEFORE_EVENT_ID
+        known, at = here.get(template, _NONE_HERE)
         if start != _INSTANCE_START:
             event_id = None
-        elif (
-            types == _USUAL_VALUES
-            and here.get(template)
-            and template != behind
-            and count <= _MOST_VALUES
-            and value + 2 <= position + size
-        ):
-            event_id = data[value] | data[value + 1] << 8
+        elif known == values and at + 2 <= size and template != position + _INSTANCE.size:
+            event_id = data[position + at] | data[position + at + 1] << 8
         else:
             event_id = _event_id(data, position, size, template, templates)
-            if event_id is not None:
-                here[template] = True  # by what is remembered of it: those that follow need not ask again
+            if event_id is not None and values[4:] == _USUAL_VALUES and template != position + _INSTANCE.size:
+                here[template] = (values, _INSTANCE.size + 4 + 4 * _OFFSET.unpack_from(values)[0] + _BEFORE_EVENT_ID)
         if event_id is not None and event_id not in wanted:
             dropped += 1
             run = run or position

@@ -102,7 +102,7 @@ class WindowsReader:
         why = evtx.recognise(opened.head)
         if why:
             account.recognised_as, account.why = "EVTX", why
-            return evtx.EvtxRecords(opened, account, self._routes)
+            return evtx.EvtxRecords(opened, account, self._routes, spared)
         why = windows_json.recognise(opened.head)
         if why:
             account.recognised_as, account.why = "Windows events (JSON)", why

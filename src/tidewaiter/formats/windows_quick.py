@@ -31,6 +31,10 @@ class Values(msgspec.Struct, rename="pascal", gc=False):
 
     utc_time: Any = None
 
+    def many(self) -> bool:
+        """Whether these are surely more values than an element has that only wraps others (see `named_values`)."""
+        return False
+
 
 MakeOfValues = Callable[[Any, int, str, str, str | None], Event]
 """Values, time of the event in microseconds, log file, record, computer -> event."""
@@ -62,6 +66,24 @@ def _line_of(form: type[Values]) -> type[msgspec.Struct]:
     """The form of a whole line: the values, what NXLog writes of every event, and nothing that makes it another form."""
     absent = [(f"no_{place}", _Never, msgspec.field(name=name, default=None)) for place, name in enumerate(UNUSUAL)]
     return msgspec.defstruct("Line", [*_HEAD, *absent], bases=(form,), kw_only=True, gc=False)
+
+
+def straight(form: type[Values], system: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The form of a record converted from XML: `{"Event": {"System": ..., "EventData": {"Name": value, ...}}}`, no other."""
+    data = msgspec.defstruct(
+        "EventData", [("no_data", _Never, msgspec.field(name="Data", default=None))], bases=(form,), gc=False
+    )
+    body = msgspec.defstruct("Body", [("System", system), ("EventData", data)], gc=False)
+    return msgspec.defstruct("Document", [("Event", body)], gc=False)
+
+
+class About(NamedTuple):
+    """What the lines of one file have in common."""
+
+    log_file: str
+    account: Account
+    clock: Clock
+    spared: Spared
 
 
 class QuickLines:
@@ -114,15 +136,6 @@ class QuickLines:
         if len(self._names) < _NAMES_KEPT:
             self._names.add(name)
         return True
-
-
-class About(NamedTuple):
-    """What the lines of one file have in common."""
-
-    log_file: str
-    account: Account
-    clock: Clock
-    spared: Spared
 
 
 def _is_text(line: bytes) -> bool:

@@ -49,8 +49,7 @@ class Source:
     @property
     def quick(self) -> Mapping[int, Quick]:
         """The most frequent records, and those of which it is enough to know how many there are."""
-        made = {event_id: Quick(form, _moment, make) for event_id, (form, make) in _USUAL.items()}
-        return made | {event_id: Quick(Values, _moment) for event_id in self.kinds}
+        return _QUICK
 
     def moment(self, record: WindowsRecord) -> int:
         """The time of the event that a record makes."""
@@ -98,6 +97,10 @@ class _Acting(Values):
     process_guid: Any = None
     process_id: Any = None
     image: Any = None
+
+    def many(self) -> bool:
+        """As Values says: any four do."""
+        return None not in (self.utc_time, self.process_guid, self.process_id, self.image)
 
 
 class _ProcessStart(_Acting):
@@ -369,3 +372,8 @@ _USUAL: dict[int, tuple[type[Values], MakeOfValues]] = {
     22: (_DnsQuery, _dns_query),
 }
 """The most frequent records."""
+
+_QUICK: dict[int, Quick] = {
+    **{event_id: Quick(_Acting, _moment) for event_id in Source.kinds},
+    **{event_id: Quick(form, _moment, make) for event_id, (form, make) in _USUAL.items()},
+}
