@@ -86,8 +86,8 @@ def test_states_stand_for_the_ticks_up_to_them(place: str) -> None:
         live.commit(Commit(tick=number, data=b"{}"))
     counted = Counters()
     counted.cells["domain"] = {("files.example.com", "ws01"): Cell(1.0, 0, 86_400_000_000)}
-    live.keep_states(3, {"a": b"1", "b": b"2"}, counted)
-    live.keep_states(3, {"a": None, "b": b"3"}, Counters())
+    live.keep_states(3, [("a", b"1"), ("b", b"2")], counted)
+    live.keep_states(3, [("a", None), ("b", b"3")], Counters())
     assert dict(live.states()) == {"b": b"3"}
     assert [number for number, _ in live.ticks(0)] == [4, 5]
     assert live.store.history.known("domain", "files.example.com", "ws01") is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -75,13 +75,17 @@ class State:
     def keep(self, live: LiveStore) -> None:
         """Keep the state that all ticks amount to. Raises StoreError: then it is as if it had not been tried."""
         dirty = set(self.folds.dirty)
-        states: dict[str, bytes | None] = {f"{_FOLD}{group}": self.folds.state_of(group) for group in dirty}
-        states["facts"] = msgspec.json.encode(self.folds.facts.told())
-        states["pending"] = msgspec.json.encode(self.folds.pending)
-        states["meta"] = msgspec.json.encode(Meta(tick=self.tick, latest=self.folds.latest))
-        live.keep_states(self.tick, states, self.counted)
+        live.keep_states(self.tick, self._told(dirty), self.counted)
         self.folds.dirty -= dirty
         self.unkept, self.counted = 0, Counters()
+
+    def _told(self, groups: Iterable[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Name and JSON of every state, each made when it is its turn."""
+        for group in groups:
+            yield f"{_FOLD}{group}", self.folds.state_of(group)
+        yield "facts", msgspec.json.encode(self.folds.facts.told())
+        yield "pending", msgspec.json.encode(self.folds.pending)
+        yield "meta", msgspec.json.encode(Meta(tick=self.tick, latest=self.folds.latest))
 
     def resume(self, live: LiveStore) -> int:
         """Go on from what is kept; returns how many ticks were done again. Raises StateError."""

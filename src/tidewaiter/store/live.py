@@ -171,10 +171,14 @@ class LiveStore:
         connection.execute(tables.verdict.delete().where(tables.verdict.c.transfer_id == gone.id))
         connection.execute(tables.transfer.delete().where(tables.transfer.c.id == gone.id))
 
-    def keep_states(self, upto: int, states: Mapping[str, bytes | None], counted: Counters) -> None:
-        """Keep states that stand for all ticks up to one; those ticks go, what they counted is learned. Raises StoreError."""
+    def keep_states(self, upto: int, states: Iterable[tuple[str, bytes | None]], counted: Counters) -> None:
+        """Keep states that stand for all ticks up to one; those ticks go, what they counted is learned. Raises StoreError.
+
+        States may be made while they are asked for: they are large, and only one at a time is in memory.
+        """
         with self.store.database.writing() as connection:
-            _put(connection, tables.live_state, states)
+            for name, data in states:
+                _put(connection, tables.live_state, {name: data})
             self.store.history.add(connection, counted)
             connection.execute(tables.live_tick.delete().where(tables.live_tick.c.number <= upto))
 
