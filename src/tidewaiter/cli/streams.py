@@ -9,10 +9,25 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from tidewaiter.errors import UsageError
+
+
+def require_folder(target: str | None) -> None:
+    """Raise UsageError where results cannot be written to this file for want of its folder: before any work is done."""
+    folder = Path(str(target)).parent
+    if target not in (None, "-") and not folder.is_dir():
+        from tidewaiter.output import printable
+
+        raise UsageError(f"{printable(str(target))}: the folder {printable(str(folder))} is not there: make it first")
+
 
 @contextlib.contextmanager
 def results(target: str | None) -> Iterator[TextIO]:
-    """A UTF-8 stream for results. A regular file is written beside its name and renamed at the end. Raises OSError."""
+    """A UTF-8 stream for results. A regular file is written beside its name and renamed at the end.
+
+    Raises OSError, and UsageError where its folder is not there.
+    """
+    require_folder(target)
     if target in (None, "-"):
         if isinstance(sys.stdout, io.TextIOWrapper):
             # a terminal keeps its own encoding, a pipe or file always gets UTF-8; no character can make us fail

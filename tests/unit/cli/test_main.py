@@ -61,7 +61,13 @@ class Engine:
         monkeypatch.setitem(sys.modules, stand_in.__name__, stand_in)
 
     def scan(
-        self, paths: Sequence[str], *, options: ScanOptions, progress: Callable[[ProgressUpdate], None], store: None = None
+        self,
+        paths: Sequence[str],
+        *,
+        options: ScanOptions,
+        progress: Callable[[ProgressUpdate], None],
+        store: None = None,
+        kept_files: None = None,
     ) -> Found:
         self.paths, self.options = paths, options
         progress(ProgressUpdate(1, 2, "a\x1b"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tidewaiter.cli.main import run
 from tidewaiter.cli.streams import results
 
 
@@ -45,3 +46,12 @@ def test_standard_output_is_the_default(target: str | None, capsys: pytest.Captu
         stream.write("x\n")
 
     assert capsys.readouterr().out == "x\n"
+
+
+@pytest.mark.parametrize("command", [["scan", "--output"], ["report", "--output"], ["scan", "--confine", "--output"]])
+def test_a_folder_that_is_not_there_is_said_before_anything_is_read(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*command, str(tmp_path / "results" / "out"), str(tmp_path)]) == 2
+
+    assert "results is not there: make it first" in capsys.readouterr().err

@@ -32,10 +32,12 @@ def command(paths: tuple[str, ...], target: str, place: str | None, confine: boo
 
     The page needs no network, holds no script, and can be opened, printed and passed on as the one file that it is.
     """
+    from tidewaiter.cli.streams import require_folder
     from tidewaiter.output import printable
 
     if (place is None) == (not paths):
         raise click.UsageError("give either PATH or --store")
+    require_folder(target)
     if place is None:
         _of_scan(paths, target, confine, narrowing)
     elif confine or narrowing["internal"] or narrowing["jobs"]:

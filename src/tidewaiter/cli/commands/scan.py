@@ -42,12 +42,13 @@ def command(
 
     from tidewaiter.cli.policy_page import print_notes
     from tidewaiter.cli.progress import reporting
-    from tidewaiter.cli.streams import results
+    from tidewaiter.cli.streams import require_folder, results
     from tidewaiter.cli.summary import print_summary
     from tidewaiter.engines.kept_files import KeptFiles
     from tidewaiter.engines.local import scan
     from tidewaiter.pipeline.config import ScanOptions
 
+    require_folder(target)
     with contextlib.ExitStack() as opened:
         kept_files = None if keep_files is None else opened.enter_context(KeptFiles(keep_files))
         if confine:
