@@ -65,7 +65,11 @@ class Observer:
             if slot is not None:
                 slot.append(event)
         for known, some in slots.items():
-            if some:
+            if some and known in _CARRIED:
+                sums: _Sums = {}
+                _add_carried(sums, Counter(map(_CARRIED_FIELDS, some)))
+                self._add(sums, day)
+            elif some:
                 fields, facets = _KINDS[known]
                 for raw, count in Counter(map(fields, some)).items():
                     self._count((known, *raw), raw[:3], facets, raw[3:], day, count)
@@ -73,10 +77,13 @@ class Observer:
     def observe_counted(self, counted: Iterable[Counted]) -> None:
         """Take in network events that a log source has counted; their times lie in the past."""
         for kind, day, combinations, services in counted:
-            sums: dict[str, dict[tuple[str, str], int]] = {}
+            sums: _Sums = {}
             (_add_flows if kind is EventKind.FLOW else _add_names)(sums, combinations, services)
-            for facet, cells in sums.items():
-                self.tallies.add(facet, cells, day)
+            self._add(sums, day)
+
+    def _add(self, sums: _Sums, day: int) -> None:
+        for facet, cells in sums.items():
+            self.tallies.add(facet, cells, day)
 
     def found(self, event: Event, findings: Iterable[Finding]) -> None:
         """Take in what the analytics found in one event: which utility transfers a file."""
@@ -227,6 +234,10 @@ _KINDS: dict[int, tuple[Callable[[Event], tuple[Any, ...]], Callable[..., Iterat
 }
 """By identity: members of an enumeration are hashed slowly, and there is one object for each."""
 
+_CARRIED = frozenset({id(EventKind.FILE_ON_WIRE), id(EventKind.HTTP)})
+"""Kinds of which a log of a sensor holds very many, hardly two alike: they are added up together."""
+_CARRIED_FIELDS = _getter("kind", "dst_host", "url", *_HASHES)
+
 KINDS = frozenset(kind for kind in EventKind if id(kind) in _KINDS)
 """The kinds that are observed."""
 
@@ -272,6 +283,22 @@ def _add_names(sums: _Sums, combinations: _Combinations, _services: _Combination
         host = host_of(src)
         for cell in ((ANY, host), (names.bounded(domain or ""), host)):
             domains[cell] = domains.get(cell, 0) + count
+
+
+def _add_carried(sums: _Sums, combinations: _Combinations) -> None:
+    """Requests, and files by their hashes, by who opened the connection and the name of the other side."""
+    named: dict[tuple[str | None, str | None], int] = {}
+    hashes = sums.setdefault("hash", {})
+    for (host, host_ip, src_ip, kind, peer, url, sha256, sha1, md5), count in combinations.items():
+        who = host or host_ip or src_ip
+        if kind is not EventKind.HTTP:
+            peer = peer or _host_in(url)
+            value = sha256 or sha1 or md5
+            if value:
+                cell = (names.bounded(value.lower()), names.host_of(who))
+                hashes[cell] = hashes.get(cell, 0) + count
+        named[who, peer] = named.get((who, peer), 0) + count
+    _add_names(sums, named, {})
 
 
 def _add_hosts(sums: _Sums, hosts: Mapping[str | None, int]) -> None:

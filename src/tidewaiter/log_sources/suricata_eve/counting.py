@@ -111,22 +111,19 @@ def _flows(records: Sequence[_FlowLine], needs: Needs) -> _Weighed:
 
 
 def _names(records: Sequence[_NameLine], needs: Needs) -> _Weighed:
-    rows: list[Row] = []
-    needed: list[int] = []
-    skipped: dict[int, str] = {}
-    ask = needs.name
-    for place, one in enumerate(records):
-        dns = one.dns
-        questions = dns.queries or dns.query
-        name = questions[0].rrname if questions else dns.rrname
-        if not name:
-            skipped[place] = "dns record without a name"
-            continue
-        answer = one.src_port == 53 and one.dest_port != 53  # version 1 names the server first in answers
-        rows.append((one.dest_ip if answer else one.src_ip, name))
-        if ask(name):
-            needed.append(place)
-    return _Weighed(rows, (), needed, skipped)
+    found = [one.dns for one in records]
+    asked = [questions[0].rrname if (questions := one.queries or one.query) else one.rrname for one in found]
+    # version 1 names the server first in answers
+    srcs = [one.dest_ip if one.src_port == 53 and one.dest_port != 53 else one.src_ip for one in records]
+    every = set(asked)
+    long = {name for name in every if name and needs.name(name)}
+    skipped = [place for place, name in enumerate(asked) if not name] if None in every or "" in every else []
+    return _Weighed(
+        [row for row in zip(srcs, asked, strict=True) if row[1]],
+        (),
+        [place for place, name in enumerate(asked) if name in long] if long else [],
+        dict.fromkeys(skipped, "dns record without a name"),
+    )
 
 
 def _handshakes(records: Sequence[_HandshakeLine], needs: Needs) -> _Weighed:

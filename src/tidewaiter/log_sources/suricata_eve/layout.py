@@ -187,7 +187,7 @@ def object_of(raw: msgspec.Raw) -> dict[str, Any]:
 
 def extra_of(**values: Any) -> dict[str, Any] | None:
     """The values that are there."""
-    return {name: value for name, value in values.items() if value is not None and value not in ("", [], {})} or None
+    return {name: value for name, value in values.items() if value or (value is not None and value not in ("", [], {}))} or None
 
 
 def base_of(reader: Reader, line: Line, kind: EventKind, log_file: str, record: str) -> dict[str, Any]:

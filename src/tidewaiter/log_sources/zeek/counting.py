@@ -29,6 +29,7 @@ KINDS = {"conn": EventKind.FLOW, "dns": EventKind.DNS_QUERY, "ssl": EventKind.TL
 _ROWS = ("uid", "conn_state", "community_id")
 """What a flow tells beside what decides."""
 _TIME = r"^[0-9]{10}\.[0-9]{6}$"
+_OTHERS = bytes(set(range(256)) - set(b"\t\n"))
 _POWERS = [1 << bit for bit in range(63)]
 _LONGEST = 9_000_000_000_000.0  # seconds of a duration in microseconds that fit in 63 bits
 
@@ -47,7 +48,7 @@ def quiet_text(name: str, part: Part, layout: Layout, needs: Needs, counts: Coun
     import polars
 
     width, data = len(layout.fields), b"\n".join(part.lines)
-    if layout.separator != "\t" or {line.count(b"\t") for line in part.lines} != {width - 1} or _has_empty(data):
+    if layout.separator != "\t" or not _even(data, len(part.lines), width) or _has_empty(data):
         return None
     fields = ("ts", "duration", *_ENDS, *_COUNTS, *_TEXTS[name], *(_ROWS if name == "conn" and needs.rows else ()))
     wanted = [field for field in fields if field in layout.fields]
@@ -68,6 +69,11 @@ def quiet_text(name: str, part: Part, layout: Layout, needs: Needs, counts: Coun
     if name == "conn" and needs.rows:
         return Quiet(KINDS[name], (first, last), [], {}, _rows(frame[weighed.needed], weighed.needed, part.number, escaped))
     return Quiet(KINDS[name], (first, last), weighed.needed, weighed.skipped, [])
+
+
+def _even(data: bytes, lines: int, width: int) -> bool:
+    """Whether every line has as many fields as the header names."""
+    return data.translate(None, _OTHERS) + b"\n" == (b"\t" * (width - 1) + b"\n") * lines
 
 
 def _has_empty(data: bytes) -> bool:
