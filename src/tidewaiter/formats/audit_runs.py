@@ -26,19 +26,21 @@ Key = tuple[bytes, bytes]
 
 _RECORD_OF = rb"\n\1type=%s msg=audit\(\2\)"
 _RUN = re.compile(
-    rb"^((?:node=\S+ )?)type=SYSCALL msg=audit\((\d{10}\.\d{3}:\d{1,18})\):"
-    rb"( arch=\w+ syscall=\d+(?: success=\w+)?)(?: exit=(-?\d{1,18}))? (a0=[a-f0-9= ]+ items=\d+)"
-    rb" ppid=(\d{1,10}) pid=(\d{1,10})( auid=[^\n]*)"
-    rb"((?:" + _RECORD_OF % b"EXECVE" + rb"(:[^\n]*))?"
-    rb"((?:" + _RECORD_OF % b"(?:EXECVE|OPENAT2|KERN_MODULE)" + rb":[^\n]*)*)"
-    rb"(?:" + _RECORD_OF % b"SOCKADDR" + rb"(:[^\n]*))?"
-    rb"(?:" + _RECORD_OF % b"CWD" + rb"(:[^\n]*))?"
-    rb"((?:" + _RECORD_OF % b"PATH" + rb":[^\n]*)*)"
-    rb"((?:" + _RECORD_OF % b"PROCTITLE" + rb":[^\n]*)?))"
-    rb"((?:" + _RECORD_OF % b"EOE" + rb":[^\n]*)?)$"
-    rb"|^([^\n]*)$",
+    rb"^((?:node=\S++ )?+)type=SYSCALL msg=audit\(([0-9]{10}\.[0-9]{3}:[0-9]{1,18}+)\):"
+    rb"( arch=\w++ syscall=[0-9]++(?: success=\w++)?+)(?: exit=(-?[0-9]{1,18}+))?+ (a0=[a-f0-9= ]+ items=[0-9]++)"
+    rb" ppid=([0-9]{1,10}+) pid=([0-9]{1,10}+)( auid=[^\n]*+)"
+    rb"((?:" + _RECORD_OF % b"EXECVE" + rb"(:[^\n]*+))?+"
+    rb"((?:" + _RECORD_OF % b"(?:EXECVE|OPENAT2|KERN_MODULE)" + rb":[^\n]*+)*)"
+    rb"(?:" + _RECORD_OF % b"SOCKADDR" + rb"(:[^\n]*+))?+"
+    rb"(?:" + _RECORD_OF % b"CWD" + rb"(:[^\n]*+))?+"
+    rb"((?:" + _RECORD_OF % b"PATH" + rb":[^\n]*+)*+)"
+    rb"((?:" + _RECORD_OF % b"PROCTITLE" + rb":[^\n]*+)?+))"
+    rb"((?:" + _RECORD_OF % b"EOE" + rb":[^\n]*+)?+)$"
+    rb"|^([^\n]*+)$",
     re.M,
 )  # fmt: skip
+"""Nothing is given back once it is matched (`++`): there is at most one way to read a run, and not to look for another
+is faster."""
 _MARK = b"type=SYSCALL msg=audit("
 _STAMP = re.compile(rb"^(?:node=(\S+) )?type=\w+ msg=audit\(([^)\n]*)\)", re.M)
 _RECORD = re.compile(rb"type=(\w+) msg=audit\([^)]*\):([^\n]*)")

@@ -84,8 +84,10 @@ def _bare(spelled: str) -> str:
 def command_line(argv: list[str]) -> str:
     """The arguments as a POSIX shell would need them spelled (shlex.join)."""
     plain = " ".join(argv)
-    if _PLAIN.fullmatch(plain) and plain.count(" ") == len(argv) - 1 and "" not in argv:
-        return plain
+    if _PLAIN.fullmatch(plain):  # spaces are all that may need quotes
+        if plain.count(" ") == len(argv) - 1 and "" not in argv:
+            return plain
+        return " ".join([word if word and " " not in word else f"'{word}'" for word in argv])
     return " ".join([word if word and _UNSAFE(word) is None else "'" + word.replace("'", "'\"'\"'") + "'" for word in argv])
 
 

@@ -233,16 +233,17 @@ class Quick:
         return event
 
     def _open(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        paths = _in_order(told)
+        front = first_path_at(told)
+        paths = _in_order(told, front)
         created = paths.rfind(b" nametype=CREATE")
         if created < 0:
             return "file opened for reading" if self._reads(told) else None
-        name = _named(told, paths, created)
+        name = _named(front, paths, created)
         place = None if name is None else self._full(name[0], told, 0)
         if name is None or place is None or place.startswith(_KERNEL_FILES):
             return None
         node = self._nodes[told[NODE]]
-        self._know_folder(node, told, paths, paths.find(_PARENT), place)
+        self._know_folder(node, front, paths, paths.find(_PARENT), place)
         self._know(node, name[2], place)
         event = self._new(_CREATE, told, record, time, serial, task)
         event.file_path = place
@@ -250,17 +251,18 @@ class Quick:
         return event
 
     def _rename(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        paths = _in_order(told)
+        front = first_path_at(told)
+        paths = _in_order(told, front)
         created, deleted = paths.rfind(b" nametype=CREATE"), paths.find(b" nametype=DELETE")
-        new = None if created < 0 else _named(told, paths, created)
-        old = None if deleted < 0 else _named(told, paths, deleted)
+        new = None if created < 0 else _named(front, paths, created)
+        old = None if deleted < 0 else _named(front, paths, deleted)
         place = None if new is None else self._full(new[0], told, 2)
         before = None if old is None else self._full(old[0], told, 0)
         if new is None or place is None or before is None:
             return None
         node = self._nodes[told[NODE]]
-        self._know_folder(node, told, paths, paths.rfind(_PARENT), place)
-        self._know_folder(node, told, paths, paths.find(_PARENT), before)
+        self._know_folder(node, front, paths, paths.rfind(_PARENT), place)
+        self._know_folder(node, front, paths, paths.find(_PARENT), before)
         self._know(node, new[2], place)
         event = self._new(_RENAME, told, record, time, serial, task)
         event.file_path = place
@@ -269,11 +271,11 @@ class Quick:
         return event
 
     def _chmod(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        paths = told[PATHS]
+        front, paths = first_path_at(told), told[PATHS]
         at = paths.find(b" nametype=NORMAL")
         if at < 0 or paths.rfind(b"\n") > 0 or paths.find(_PARENT) >= 0:
             return None
-        name = _named(told, paths, at)
+        name = _named(front, paths, at)
         place = None if name is None else self._full(name[0], told, 0)
         args = told[ARGS].split(b" ")
         if place is None or len(args) != 5:
@@ -288,14 +290,15 @@ class Quick:
         return event
 
     def _unlink(self, told: Told, record: str, time: int, serial: int, task: Task) -> Made:
-        paths = _in_order(told)
+        front = first_path_at(told)
+        paths = _in_order(told, front)
         gone = paths.rfind(b" nametype=DELETE")
-        name = None if gone < 0 else _named(told, paths, gone)
+        name = None if gone < 0 else _named(front, paths, gone)
         place = None if name is None else self._full(name[0], told, 0)
         if place is None:
             return None
         node = self._nodes[told[NODE]]
-        self._know_folder(node, told, paths, paths.find(_PARENT), place)
+        self._know_folder(node, front, paths, paths.find(_PARENT), place)
         if self._spared.leaves(node, _DELETE, time):
             return True
         event = self._new(_DELETE, told, record, time, serial, task)
@@ -326,10 +329,10 @@ class Quick:
             inodes.clear()
         inodes[node, inode] = place
 
-    def _know_folder(self, node: str | None, told: Told, paths: bytes, parent: int, place: str) -> None:
+    def _know_folder(self, node: str | None, front: int, paths: bytes, parent: int, place: str) -> None:
         """`parent` is a place in the PATH record of the folder; below zero there is none."""
         if parent >= 0:
-            inode = self._parents[_body(told, paths, parent)]
+            inode = self._parents[_body(front, paths, parent)]
             if inode is not None:
                 self._know(node, inode, place[: place.rfind("/")] or "/")
 
@@ -353,27 +356,26 @@ def _number(argument: bytes) -> int:
         return 0
 
 
-def _in_order(told: Told) -> bytes:
-    """The PATH records, sorted."""
+def _in_order(told: Told, front: int) -> bytes:
+    """The PATH records, sorted. `front` is the number of bytes before each body, here and in what follows."""
     paths = told[PATHS]
-    if not paths or paths.startswith(b" item=0 ", first_path_at(told)):
+    if not paths or paths.startswith(b" item=0 ", front):
         return paths
     bodies = path_bodies(told)
     put_in_order(bodies)
-    front = paths[: first_path_at(told)]
-    return front + front.join(bodies)
+    return paths[:front] + paths[:front].join(bodies)
 
 
-def _body(told: Told, paths: bytes, at: int) -> bytes:
+def _body(front: int, paths: bytes, at: int) -> bytes:
     """The PATH record in which this place is."""
-    start = paths.rfind(b"\n", 0, at) + first_path_at(told)
     end = paths.find(b"\n", at)
+    start = paths.rfind(b"\n", 0, at) + front
     return paths[start:end] if end >= 0 else paths[start:]
 
 
-def _named(told: Told, paths: bytes, at: int) -> Name | None:
+def _named(front: int, paths: bytes, at: int) -> Name | None:
     """The fields of the PATH record in which this place is; None where it is not of the usual form."""
-    words = _body(told, paths, at).split(b" ", 6)
-    if len(words) != 7 or words[5][:5] != b"mode=" or words[2][:5] != b"name=":
+    words = paths[paths.rfind(b"\n", 0, at) + front : at].split(b" ", 6)
+    if len(words) < 6 or words[5][:5] != b"mode=" or words[2][:5] != b"name=":
         return None
     return words[2][5:], words[5], words[3] + words[4]
