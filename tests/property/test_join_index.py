@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidewaiter.correlation.join_index import Entry, _Table, distance
+from tidewaiter.correlation.join_index import Entry, _parents, _Table, distance
 
 MOMENTS = st.lists(st.integers(0, 400), min_size=1, max_size=4).map(lambda found: tuple(sorted(found)))
 
@@ -28,3 +28,12 @@ def test_what_is_near_is_found_in_its_order(held: list[tuple[int, ...]], asked: 
     mine = entry(-1, asked)
     assert table.near("key", asked, window) == [one for one in entries if distance(mine, one) <= window]
     assert table.near("other", asked, window) == []
+
+
+PATHS = st.lists(st.sampled_from(["a", "b", "", "a.git"]), max_size=6).map("/".join)
+
+
+@given(st.lists(PATHS, max_size=4), PATHS)
+def test_what_a_url_lies_below_is_what_it_begins_with(held: list[str], asked: str) -> None:
+    for url in held:
+        assert (asked in _parents(url)) is (url.startswith(asked + "/") and asked.count("/") > 2)

@@ -28,6 +28,8 @@ RECEIVE_WINDOW = 30 * SECOND
 _SPLIT_PROTOCOLS = frozenset({"tftp"})
 """Protocols whose request and content are told as separate flows."""
 Key = TypeVar("Key", bound=Hashable)
+_SHALLOW, _DEEPEST = 2, 32
+"""Slashes of a URL below which files are looked for: more than the first, at most the second."""
 _FEW = 8
 """Entries of a key that are looked at one by one."""
 
@@ -134,11 +136,18 @@ class _Table(Generic[Key]):
         return [found[place] for place in sorted(picked)]
 
 
+def _parents(url: str) -> list[str]:
+    """What a URL lies below, from the outermost that may be a repository inwards."""
+    pieces = url.split("/", _DEEPEST)
+    return ["/".join(pieces[:count]) for count in range(_SHALLOW + 2, len(pieces))]
+
+
 class Index:
     """Wire entries by the keys that join."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
         self._by_url: _Table[str] = _Table()
+        self._by_parent: _Table[str] = _Table()
         self._by_redirect: _Table[str] = _Table()
         self._by_hash: _Table[str] = _Table()
         self._by_endpoint: _Table[tuple[str, int]] = _Table()
@@ -151,6 +160,9 @@ class Index:
     def _add(self, entry: Entry) -> None:
         for url in entry.urls:
             self._by_url.add(url, entry)
+        if entry.sender and entry.port:
+            for parent in {parent for url in entry.urls for parent in _parents(url)}:
+                self._by_parent.add(parent, entry)
         for url in entry.redirected:
             self._by_redirect.add(url, entry)
         if entry.sha256:
@@ -201,11 +213,14 @@ class Index:
 
     def _below(self, entry: Entry) -> list[Entry]:
         """Files below the URL that was asked for, as the objects of a repository are."""
-        roots = tuple(url + "/" for url in entry.urls if url.count("/") > 2)
-        if not roots:
-            return []
-        near = self._by_endpoint.near((entry.sender or "", entry.port or 0), entry.times, URL_WINDOW)
-        return [wire for wire in near if any(url.startswith(roots) for url in wire.urls)]
+        found = {
+            wire.number: wire
+            for url in entry.urls
+            if url.count("/") > _SHALLOW
+            for wire in self._by_parent.near(url, entry.times, URL_WINDOW)
+            if wire.sender == entry.sender and wire.port == entry.port
+        }
+        return [found[number] for number in sorted(found)]
 
     def _by_peer(self, entry: Entry) -> list[tuple[Entry, str]]:
         """Those that only the other side and the time tell."""
