@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, cast
 
 from tidewaiter.formats import capture, capture_copy, capture_suricata
 from tidewaiter.formats.capture import Capture
@@ -20,8 +21,9 @@ from tidewaiter.formats.capture_suricata import Engine, Program
 from tidewaiter.log_source import HEAD_BYTES, REGISTER, Opened
 from tidewaiter.log_sources.packet_capture.again import read_again
 from tidewaiter.log_sources.packet_capture.carried import Added
-from tidewaiter.log_sources.packet_capture.flows import Flows, survey_log
+from tidewaiter.log_sources.packet_capture.flows import Flow, Flows, Numbering, survey_log
 from tidewaiter.schema.account import Account
+from tidewaiter.schema.batch import Needs
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.extracted import Extracts
 from tidewaiter.schema.tally import tally
@@ -36,6 +38,11 @@ class Source:
 
     def __init__(self) -> None:
         self._extracted: tuple[Path, Extracts] | None = None
+        self._needs: Needs | None = None
+
+    def spare(self, needs: Needs) -> None:
+        """From now on count the flows, names, handshakes and alerts that nobody needs one by one."""
+        self._needs = cast(Needs, _FlowsAsEvents(needs))
 
     def extract(self, folder: Path, extracts: Extracts) -> None:
         """From now on put the contents that are carved aside in a private folder, which is made, and list them."""
@@ -65,12 +72,15 @@ class Source:
             flows = survey_log(log)
             if flows.forgotten:
                 account.notes.append(f"{flows.forgotten:,} flows more than are kept: their files keep the direction of the log")
-            for events in _events(log, opened, account):
-                named = [_named(event, flows) for event in events]
-                named.sort(key=lambda event: (event.time, event.record))  # the last records of flows come in no order
-                if harvest is not None:
-                    _describe(named, harvest)
-                yield tally(named, account)
+            with log.open("rb") as lines:
+                numbering = Numbering(lines, flows)
+                for events in _events(log, opened, account, self._needs):
+                    for event, flow in numbering.turns(events):
+                        _name(event, flow, flows)
+                    events.sort(key=lambda event: (event.time, event.record))  # the last records of flows come in no order
+                    if harvest is not None:
+                        _describe(events, harvest)
+                    yield events
             added = Added(opened.log_file, account, harvest)
             yield from read_again(opened, held, flows, folder, added)
             if added.events:
@@ -94,6 +104,18 @@ def _count_damage(held: Capture, account: Account) -> None:
         account.damage_at(item.place, item.problem)
     if held.damaged > len(held.damage):
         account.damage_at("the capture", "more damaged records", held.damaged - len(held.damage))
+
+
+class _FlowsAsEvents:
+    """Needs with which the log source of Suricata makes events, never bare rows, of flows that may matter: they are named."""
+
+    rows = False
+
+    def __init__(self, needs: Needs) -> None:
+        self._needs = needs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._needs, name)
 
 
 class _Engine:
@@ -184,9 +206,11 @@ def _append(part: Path, log: Path) -> None:
             shutil.copyfileobj(source, target, 1 << 20)
 
 
-def _events(log: Path, opened: Opened, account: Account) -> Iterator[list[Event]]:
+def _events(log: Path, opened: Opened, account: Account, needs: Needs | None) -> Iterator[list[Event]]:
     """The events of the EVE log, as the log source of Suricata reads them, with our name and label."""
     reader = next(entry for entry in REGISTER if entry.name == "suricata_eve").load()
+    if needs is not None:
+        reader.spare(needs)
     with log.open("rb") as file:
         head = file.read(HEAD_BYTES)
     inner = Account(log_file=opened.log_file)
@@ -196,6 +220,10 @@ def _events(log: Path, opened: Opened, account: Account) -> Iterator[list[Event]
         for event in events:
             event.log_source = NAME
         yield events
+    for kind, count in inner.kinds.items():
+        name = f"{NAME}:{kind.partition(':')[2]}"
+        account.kinds[name] = account.kinds.get(name, 0) + count
+    account.first, account.last = inner.first, inner.last
     account.parse(inner.parsed)
     for reason, count in inner.skipped.items():
         account.skip(reason, count)
@@ -205,12 +233,11 @@ def _events(log: Path, opened: Opened, account: Account) -> Iterator[list[Event]
         account.damage_at("EVE", "more damaged records", inner.damaged - len(inner.damage))
 
 
-def _named(event: Event, flows: Flows) -> Event:
+def _name(event: Event, flow: Flow | None, flows: Flows) -> None:
     """Name the event by its flow's number and its own within the flow, and turn files by who opened the flow."""
-    flow = flows.known.get(event.flow_id or "")
     if flow is None:
         event.record = f"line {event.record}"
-        return event
+        return
     event.record = flow.next_record()
     event.flow_id = str(flow.number)
     extra = event.extra or {}
@@ -222,4 +249,3 @@ def _named(event: Event, flows: Flows) -> Event:
         event.src_port, event.dst_port = event.dst_port, event.src_port
         if "is_orig" in extra:
             extra["is_orig"] = not extra["is_orig"]
-    return event

@@ -8,6 +8,7 @@ from tidewaiter.formats import capture_tshark
 from tidewaiter.formats.capture_contents import Carried, files_in
 from tidewaiter.formats.capture_harvest import Harvest
 from tidewaiter.formats.capture_tshark import Endpoint, Pair
+from tidewaiter.formats.json_lines import IsoTimes
 from tidewaiter.log_sources.packet_capture.flows import MOST_MARKED, Flow, Flows
 from tidewaiter.schema.account import Account
 from tidewaiter.schema.event import Event, EventKind
@@ -110,7 +111,7 @@ def add_streams(folder: Path, chosen: dict[frozenset[Endpoint], Flow], flows: Fl
         for carried in files_in(kind, *sides):
             if stream.cut:
                 carried.complete, carried.sha256, carried.md5 = False, None, None
-            added.add(carried, flow, client, server, _PROTOCOLS.get(kind, kind), flow.end)
+            added.add(carried, flow, client, server, _PROTOCOLS.get(kind, kind), IsoTimes().read(flow.end) or 0)
 
 
 def add_tftp(folder: Path, flows: Flows, added: Added) -> None:

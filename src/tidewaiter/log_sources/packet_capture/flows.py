@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,16 @@ from typing import Any
 import msgspec
 
 from tidewaiter.formats.json_lines import IsoTimes
+from tidewaiter.schema.event import Event
 
 FLOWS_KEPT = 200_000
 MOST_MARKED = 100
 """Flows that are read again, per capture."""
 
-_FLOW, _ALERT, _TFTP = b'"event_type":"flow"', b'"event_type":"alert"', b'"event_type":"tftp"'
-_FTP = b'"event_type":"ftp"'
+_TYPE = b'"event_type":"'
+_LOOKED_AT = (b'flow"', b'alert"', b'tftp"', b'ftp"')
+_COUNTED = re.compile(rb'.{0,80}"flow_id":(\d{1,20}),[^{]{0,100}?"event_type":"(?:flow|dns|tls|alert)"')
+"""A record of a type that the log source of Suricata counts where nobody needs it by itself."""
 _PORTS = {79: "finger", 70: "gopher", 873: "rsync"}
 _NO_PROTOCOL = (None, "failed", "unknown")
 
@@ -72,8 +75,8 @@ class Flow(msgspec.Struct, gc=False):
     transport: str
     protocol: str | None
     size: int
-    start: int
-    end: int
+    start: str  # as Suricata writes times: all in UTC and of one length, so that their order is that of time
+    end: str
     broken: bool = False  # packets are lost, behind which Suricata may read no further
     last_command: int = 0  # time of the last FTP record
     number: int = 0
@@ -83,6 +86,26 @@ class Flow(msgspec.Struct, gc=False):
         """The name of the flow's next record: the flow's number and the record's within the flow."""
         self.records += 1
         return f"{self.number}.{self.records}"
+
+
+class Numbering:
+    """Names events by their flow's number and their own within the flow, in the order of the log, where each has its turn:
+    records of which no event is made are counted on the way."""
+
+    def __init__(self, lines: Iterable[bytes], flows: Flows) -> None:
+        self._lines = enumerate(lines, 1)
+        self._flows = flows
+
+    def turns(self, events: Iterable[Event]) -> Iterator[tuple[Event, Flow | None]]:
+        """The events, whose records are the numbers of their lines, each with its flow when it is its turn."""
+        known, waiting = self._flows.known, {int(event.record): event for event in events}
+        while waiting:
+            number, line = next(self._lines)
+            event = waiting.pop(number, None)
+            if event is not None:
+                yield event, known.get(event.flow_id or "")
+            elif (counted := _COUNTED.match(line)) is not None and (flow := known.get(counted[1].decode())) is not None:
+                flow.records += 1
 
 
 class Flows(msgspec.Struct):
@@ -130,7 +153,7 @@ def survey_log(log: Path) -> Flows:
         elif len(flows.known) >= FLOWS_KEPT:
             flows.forgotten += 1
         elif record.flow is not None:
-            flows.known[flow_id] = _flow(flow_id, record, record.flow, times)
+            flows.known[flow_id] = _flow(flow_id, record, record.flow)
     ordered = sorted(flows.known.values(), key=lambda flow: (flow.start, flow.transport, str(flow.opener), str(flow.accepter)))
     for number, flow in enumerate(ordered, 1):
         flow.number = number
@@ -147,14 +170,15 @@ def _records(log: Path) -> Iterator[_Record]:
     decode = msgspec.json.Decoder(_Record).decode
     with log.open("rb") as file:
         for line in file:
-            if _FLOW in line or _ALERT in line or _TFTP in line or _FTP in line:
+            start = line.find(_TYPE)
+            if start >= 0 and line.startswith(_LOOKED_AT, start + len(_TYPE)):
                 try:
                     yield decode(line)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue
 
 
-def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes) -> Flow:
+def _flow(flow_id: str, record: _Record, flow: _Flow) -> Flow:
     return Flow(
         opener=(record.src_ip, record.src_port),
         accepter=(record.dest_ip, record.dest_port),
@@ -163,8 +187,8 @@ def _flow(flow_id: str, record: _Record, flow: _Flow, times: IsoTimes) -> Flow:
         transport=(record.proto or "").lower(),
         protocol=record.app_proto,
         size=flow.bytes_toserver + flow.bytes_toclient,
-        start=times.read(flow.start or record.timestamp) or 0,
-        end=times.read(flow.end or record.timestamp) or 0,
+        start=flow.start or record.timestamp,
+        end=flow.end or record.timestamp,
         broken="failed" in (record.app_proto_tc, record.app_proto_ts)
         or (record.tcp is not None and (record.tcp.ts_gap or record.tcp.tc_gap)),
     )
