@@ -9,7 +9,7 @@ from pathlib import Path
 
 from captures.writer import START, Conversation, Packet, pcap, udp
 
-_WORDS = ["account", "report", "quarter", "invoice", "meeting", "plan", "budget", "review", "status", "draft", "summary", "notes", "customer", "order", "total"]
+_WORDS = ("account", "report", "quarter", "invoice", "meeting", "plan", "budget", "review", "status", "draft", "customer")
 _INSIDE, _OUTSIDE = "192.0.2.{}", "198.51.100.{}"
 _RESOLVER = ("192.0.2.1", 53)
 

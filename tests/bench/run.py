@@ -23,6 +23,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import bench_capture  # noqa: E402 - beside this file, which is run as a program
 import generate  # noqa: E402 - beside this file, which is run as a program
 import generate_wire  # noqa: E402 - as above
 from measure import Cost, measure  # noqa: E402
@@ -145,6 +146,13 @@ class Bench:
             write(folder)
             yield self._speed(name, folder, "at least 100")
 
+    def capture(self) -> Iterator[Row]:
+        """A scan of captures against Suricata alone with the same configuration, each the least of three runs."""
+        for name, captures in bench_capture.inputs(self.folder("capture"), self.size * 6 // 5, self.corpus):
+            ours, alone = bench_capture.costs(captures, self.folder(f"capture-{name}"), self.scan)
+            yield Row(f"captures, {name}: Suricata alone / scan", f"{alone:.2f} / {ours:.2f} CPU s")
+            yield Row(f"captures, {name}: scan / Suricata alone", f"{ours / alone:.2f}", "at most 1.3")
+
     def _speed(self, name: str, folder: Path, bound: str) -> Row:
         size = sum(file.stat().st_size for file in folder.iterdir()) / MB
         cost = self.scan(folder)
@@ -228,7 +236,7 @@ def corpus_folder() -> Path | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure speed and memory.")
-    names = ["evtx", "json", "auditd", "network", "memory", "fleet", "start", "reading"]
+    names = ["evtx", "json", "auditd", "network", "capture", "memory", "fleet", "start", "reading"]
     parser.add_argument("--quick", action="store_true", help="small inputs")
     parser.add_argument("--only", action="append", choices=names, help="one of the measurements; may be repeated")
     asked = parser.parse_args()

@@ -115,21 +115,26 @@ def read(
     Writes to `folder` only, which must be private and new.
     """
     log = folder / "suricata.log"
-    (folder / "capture.yaml").write_bytes(_configuration(capture, storing=storing).encode())
-    (folder / "tidewaiter.rules").write_bytes(_knowledge("tidewaiter.rules"))
-    if storing:
-        prepare(folder)
-    (folder / "capture").symlink_to(capture.resolve())
-    command = [
-        program.path, "-c", "capture.yaml", "-S", "tidewaiter.rules", "-r", "capture", "-l", ".", "-k", "none",
-        "--runmode", "single",
-    ]  # fmt: skip
+    command = prepare_run(program, capture, folder, storing=storing)
     ended = yield from run(
         command, folder, seconds=seconds, file_size=LOG_SIZE, given_up=lambda: _refusal(_text(log)) is not None
     )
     said = _text(log)
     found = _READ.search(said)
     return Engine(folder / "eve.json", int(found[1]) if found else None, _refusal(said), ended)
+
+
+def prepare_run(program: Program, capture: Path, folder: Path, *, storing: bool = False) -> list[str]:
+    """Put our configuration and rules into a folder; returns the command that reads the capture there, in that folder."""
+    (folder / "capture.yaml").write_bytes(_configuration(capture, storing=storing).encode())
+    (folder / "tidewaiter.rules").write_bytes(_knowledge("tidewaiter.rules"))
+    if storing:
+        prepare(folder)
+    (folder / "capture").symlink_to(capture.resolve())
+    return [
+        program.path, "-c", "capture.yaml", "-S", "tidewaiter.rules", "-r", "capture", "-l", ".", "-k", "none",
+        "--runmode", "single",
+    ]  # fmt: skip
 
 
 def _configuration(capture: Path, *, storing: bool) -> str:

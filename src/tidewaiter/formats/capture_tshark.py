@@ -90,13 +90,23 @@ def find() -> str | None:
 
 
 def read(
-    tshark: str, capture: Path, folder: Path, pairs: Sequence[Pair], *, tftp: bool, ftp: bool
+    tshark: str,
+    capture: Path,
+    folder: Path,
+    pairs: Sequence[Pair],
+    *,
+    tftp: bool,
+    ftp: bool,
+    tftp_ports: Sequence[int] = (),
 ) -> Generator[None, None, Ended]:
     """Write to `folder`/out what is asked for, first packets and then the bytes of connections. Yields about once a second.
 
+    A request for a name of other than printable ASCII does not tell tshark of the answer: `tftp_ports` does, of clients.
     The packets of TFTP are for `tftp_files`, those of FTP for `capture_ftp.ftp_commands`, the bytes for `followed`.
     """
     command = [tshark, "-n", "-r", str(capture.resolve())]
+    for port in tftp_ports:
+        command += ["-d", f"udp.port=={port},tftp"]
     shown = [_TFTP_PACKETS] * tftp + [_FTP_PACKETS] * ftp
     if shown:
         command += ["-Y", " || ".join(shown), "-T", "fields"]

@@ -42,7 +42,7 @@ class Source:
 
     def spare(self, needs: Needs) -> None:
         """From now on count the flows, names, handshakes and alerts that nobody needs one by one."""
-        self._needs = cast(Needs, _FlowsAsEvents(needs))
+        self._needs = cast(Needs, _NeedsOfCapture(needs))
 
     def extract(self, folder: Path, extracts: Extracts) -> None:
         """From now on put the contents that are carved aside in a private folder, which is made, and list them."""
@@ -81,6 +81,7 @@ class Source:
                     if harvest is not None:
                         _describe(events, harvest)
                     yield events
+                numbering.finish()
             added = Added(opened.log_file, account, harvest)
             yield from read_again(opened, held, flows, folder, added)
             if added.events:
@@ -106,13 +107,17 @@ def _count_damage(held: Capture, account: Account) -> None:
         account.damage_at("the capture", "more damaged records", held.damaged - len(held.damage))
 
 
-class _FlowsAsEvents:
-    """Needs with which the log source of Suricata makes events, never bare rows, of flows that may matter: they are named."""
+class _NeedsOfCapture:
+    """Needs of a capture: flows that may matter are asked for as events, for they are named; all alerts are our own rules'."""
 
     rows = False
 
     def __init__(self, needs: Needs) -> None:
         self._needs = needs
+
+    def alert(self, *_: object) -> bool:
+        """Each is told, whatever its severity."""
+        return True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._needs, name)

@@ -20,6 +20,9 @@ from tidewaiter.schema.event import Event
 WORTH_THINNING = 4 << 20
 """The size of a capture, in bytes, from which on tshark gets only the packets that it is to read."""
 
+MOST_ODD = 500
+"""Ports whose packets tshark is told to read as TFTP, where it would not do so by itself."""
+
 
 def read_again(opened: Opened, held: Capture, flows: Flows, folder: Path, added: Added) -> Iterator[list[Event]]:
     """Add files of marked flows and of TFTP and commands of broken FTP connections; yields empty batches while tshark works.
@@ -42,7 +45,12 @@ def read_again(opened: Opened, held: Capture, flows: Flows, folder: Path, added:
     pairs = [pair_of(flow) for flow in chosen.values()]
     written = folder / "again"
     written.mkdir()
-    running = capture_tshark.read(tshark, capture.path, written, pairs, tftp=bool(flows.tftp), ftp=bool(broken))
+    odd = sorted({port for _, port in flows.odd_clients()})
+    if len(odd) > MOST_ODD:
+        added.note(f"content that TFTP carried to {len(odd) - MOST_ODD:,} ports not read: requests with unprintable names")
+    running = capture_tshark.read(
+        tshark, capture.path, written, pairs, tftp=bool(flows.tftp), ftp=bool(broken), tftp_ports=odd[:MOST_ODD]
+    )
     _report((yield from _waited(running)), added)
     add_streams(written, chosen, flows, added)
     add_tftp(written, flows, added)

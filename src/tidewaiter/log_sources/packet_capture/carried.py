@@ -117,6 +117,8 @@ def add_streams(folder: Path, chosen: dict[frozenset[Endpoint], Flow], flows: Fl
 def add_tftp(folder: Path, flows: Flows, added: Added) -> None:
     """Add the files in the packets of TFTP that tshark wrote to `folder`."""
     by_ends = {ends_of(flow): flow for flow in flows.known.values() if flow.transport == "udp"}
+    odd = flows.odd_clients()
     for file in capture_tshark.tftp_files(folder, whole=added.harvest is not None):
         flow = by_ends.get(frozenset((file.client, file.server)))
+        file.carried.name = odd.get(file.client) or file.carried.name
         added.add(file.carried, flow, file.client, file.server, "tftp", file.time)

@@ -30,6 +30,10 @@ class _Alert(msgspec.Struct, gc=False):
     signature_id: int = 0
 
 
+class _Tftp(msgspec.Struct, gc=False):
+    file: Any = None
+
+
 class _Tcp(msgspec.Struct, gc=False):
     ts_gap: bool = False
     tc_gap: bool = False
@@ -59,6 +63,7 @@ class _Record(msgspec.Struct):
     tcp: _Tcp | None = None
     community_id: str | None = None
     alert: _Alert | None = None
+    tftp: _Tftp | None = None
     flow: _Flow | None = None
 
 
@@ -104,8 +109,19 @@ class Numbering:
             event = waiting.pop(number, None)
             if event is not None:
                 yield event, known.get(event.flow_id or "")
-            elif (counted := _COUNTED.match(line)) is not None and (flow := known.get(counted[1].decode())) is not None:
-                flow.records += 1
+            else:
+                self._count(line)
+
+    def finish(self) -> None:
+        """Count the records behind the last event."""
+        for _, line in self._lines:
+            self._count(line)
+
+    def _count(self, line: bytes) -> None:
+        counted = _COUNTED.match(line)
+        flow = self._flows.known.get(counted[1].decode()) if counted is not None else None
+        if flow is not None:
+            flow.records += 1
 
 
 class Flows(msgspec.Struct):
@@ -115,6 +131,14 @@ class Flows(msgspec.Struct):
     marked: dict[str, str] = {}
     forgotten: int = 0
     tftp: int = 0
+    odd_names: dict[
+        str, str | None
+    ] = {}  # TFTP flows whose request has a name of other than printable ASCII: tshark stops there
+
+    def odd_clients(self) -> dict[tuple[str, int], str | None]:
+        """Who asked over TFTP for a file with an odd name: its end of the flow, and the name where it is known."""
+        flows = [(self.known.get(flow_id), name) for flow_id, name in self.odd_names.items()]
+        return {(flow.opener[0] or "", flow.opener[1] or 0): name for flow, name in flows if flow is not None}
 
     def ports_for_tshark(self) -> set[tuple[int, int]]:
         """The ports at the two ends of all flows that tshark is to read for content: marked ones, TFTP's with its data."""
@@ -139,10 +163,15 @@ def survey_log(log: Path) -> Flows:
     times = IsoTimes()
     alerted: dict[str, str] = {}
     commanded: dict[str, int] = {}
+    asked: set[str] = set()
     for record in _records(log):
         flow_id = str(record.flow_id)
         if record.event_type == "tftp":
             flows.tftp += 1
+            name = record.tftp.file if record.tftp else None
+            if isinstance(name, str) and not (name.isascii() and name.isprintable()) and len(flows.odd_names) < FLOWS_KEPT:
+                flows.odd_names[flow_id] = None if flow_id in flows.odd_names else name  # one of several: nobody knows which
+            asked.add(flow_id)
         elif record.event_type == "ftp":
             if flow_id in commanded or len(commanded) < FLOWS_KEPT:
                 commanded[flow_id] = max(commanded.get(flow_id, 0), times.read(record.timestamp) or 0)
@@ -157,6 +186,9 @@ def survey_log(log: Path) -> Flows:
     ordered = sorted(flows.known.values(), key=lambda flow: (flow.start, flow.transport, str(flow.opener), str(flow.accepter)))
     for number, flow in enumerate(ordered, 1):
         flow.number = number
+        if flow.protocol == "tftp" and flow.flow_id not in asked:  # the name is no UTF-8: Suricata logs no request
+            flows.tftp += 1
+            flows.odd_names[flow.flow_id] = None
         flow.last_command = commanded.get(flow.flow_id, 0)
         flow_id = flow.flow_id
         if flow.transport == "tcp" and flow.protocol in _NO_PROTOCOL:
