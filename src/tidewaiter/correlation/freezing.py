@@ -39,7 +39,12 @@ _PLAIN = (str, int, float, bool, type(None))
 
 def frozen(state: dict[str, Any]) -> bytes:
     """The attributes of a fold by name as JSON. Raises TypeError where one holds what no state may hold."""
-    return msgspec.json.encode({"version": VERSION, **_Writer().written(state)})
+    told = _Writer().written(state)
+    parts = [b'{"version":%d,"root":%b,"objects":[' % (VERSION, msgspec.json.encode(told["root"])), *told.pop("objects"), b"]}"]
+    if len(parts) > 2:  # commas stand between objects; all is joined once: it is large
+        parts[:2], parts[-2:] = [parts[0] + bytes(parts[1])], [bytes(parts[-2]) + parts[-1]]
+        return b",".join(parts)
+    return b"".join(parts)
 
 
 def thawed(data: bytes) -> dict[str, Any]:

@@ -30,8 +30,8 @@ from tidewaiter.schema.case import Case
 SECOND = 1_000_000
 UNSETTLED = 3 * SECOND
 """Commands on the wire whose content may still come are not shown for so long (log time)."""
-PROCESSES_KEPT = 20_000
-"""Processes of one host: about a day of a busy one."""
+PROCESSES_KEPT = 10_000
+"""Processes of one host: about half a day of a busy one."""
 DRAFTS_KEPT = 10_000
 """Unfinished transfers of one host."""
 LATE = 600 * SECOND
