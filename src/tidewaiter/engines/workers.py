@@ -34,10 +34,10 @@ _OBJECTS = 50_000
 
 _MUCH = 8_000_000
 """Bytes of input after which a worker sees whether to give memory back."""
-_GROWN = 4 << 20
+_GROWN = 1 << 20
 """Bytes by which a worker may grow before it does: that takes some milliseconds."""
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_KEPT = 2 << 20
+_KEPT = 640 << 10
 """Bytes of free memory that the C library may keep: a chunk of a log is read into the same place again and again."""
 
 
@@ -55,7 +55,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
     gc.freeze()  # what was inherited stays as it is, and its pages shared
     gc.set_threshold(_OBJECTS, 10, 10)
     _keep_little()
-    reader, much, mark = ItemReader(Path(work_dir), name, beat, half_life, survey=survey), 0, _mark()
+    reader, much, mark = ItemReader(Path(work_dir), name, beat, half_life, survey=survey), 0, 0
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(_BEAT)
         while True:
@@ -66,7 +66,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
                 much = 0
                 if _resident() >= mark:
                     _give_back()
-                    mark = _mark()
+                    mark = min(mark or _mark(), _mark())  # from the least that it ever had: creeping up is growing too
 
 
 def _keep_little() -> None:
