@@ -44,11 +44,16 @@ _SQLITE_MAGIC = b"SQLite format 3\0"
 class WorkItem(msgspec.Struct, kw_only=True, frozen=True):
     """One top-level file, the unit of work of a process. `problem` is set where there is nothing to open."""
 
-    path: str
+    place: bytes  # the path as the file system has it: names need not be text
     log_file: str
     size: int = 0
     problem: Unreadable | None = None
     extract: bool = False  # put the contents of captures aside
+
+    @property
+    def path(self) -> str:
+        """The path, for opening the file."""
+        return os.fsdecode(self.place)
 
 
 class Recognised(NamedTuple):
@@ -178,7 +183,7 @@ class _Walk:
         elif not stat.S_ISREG(status.st_mode):
             self._special(path, f"{_what(status.st_mode)}: not opened")
         elif self._first(path, status):
-            self.items.append(WorkItem(path=path, log_file=clean_label(path), size=status.st_size))
+            self.items.append(WorkItem(place=os.fsencode(path), log_file=clean_label(path), size=status.st_size))
 
     def _walk(self, top: str, status: os.stat_result) -> None:
         """Walk a folder without recursion, names sorted, each real folder once."""
@@ -220,12 +225,12 @@ class _Walk:
     def _report(self, path: str, error: OSError | ValueError) -> None:
         label = clean_label(path)
         report = _unreadable(label, error if isinstance(error, OSError) else OSError(str(error)))
-        self.items.append(WorkItem(path=path, log_file=label, problem=report))
+        self.items.append(WorkItem(place=os.fsencode(path), log_file=label, problem=report))
 
     def _special(self, path: str, problem: str) -> None:
         label = clean_label(path)
         report = Unreadable(log_file=label, place="file", problem=problem, kind="special file")
-        self.items.append(WorkItem(path=path, log_file=label, problem=report))
+        self.items.append(WorkItem(place=os.fsencode(path), log_file=label, problem=report))
 
 
 def _what(mode: int) -> str:

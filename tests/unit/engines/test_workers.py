@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def _read(worker: Worker, log: Path) -> ItemResult | str:
-    worker.give(WorkItem(path=str(log), log_file=str(log), size=log.stat().st_size))
+    worker.give(WorkItem(place=os.fsencode(log), log_file=str(log), size=log.stat().st_size))
     while (result := worker.hear(worker.pipe.poll(1.0), 60.0)) is None:
         pass
     return result

@@ -32,6 +32,19 @@ def test_a_file_is_read_from_its_beginning_and_as_it_grows(watch: Watch) -> None
     assert reader.problems == []
 
 
+def test_a_name_that_is_no_text_is_refused_and_the_others_are_read(watch: Watch, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/logs"
+    os.mkdir(folder)  # noqa: PTH102 - a path of bytes
+    for name in (b"/x\xff.log", b"/y.log"):
+        with open(folder + name, "wb") as file:  # noqa: PTH123 - likewise
+            file.write(b"1\n")
+    reader = watch("logs")
+    reader.look()
+
+    assert [line.log_file for line in reader.kept] == ["logs/y.log"]
+    assert [(one.kind, one.log_file) for one in reader.problems] == [("refused", "logs/x\\udcff.log")]
+
+
 def test_one_file_is_read_where_others_wait_for_it(watch: Watch, tmp_path: Path) -> None:
     reader = watch("a.log", "b.log")
     for name in ("a.log", "b.log"):

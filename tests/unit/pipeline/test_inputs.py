@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tidewaiter.log_source import HEAD_BYTES
@@ -18,6 +19,7 @@ from tidewaiter.pipeline.inputs import (
     InputLimits,
     Opened,
     Unreadable,
+    WorkItem,
     iterate_inputs,
     open_item,
     plan,
@@ -313,6 +315,9 @@ def test_names_that_are_no_text_are_cited_readably(given: Path, work: Path) -> N
     content, _ = read_all([given], work)
 
     assert [label.encode("utf-8") for label in content] == [f"{given}/x\\udcff.log".encode()]
+    (item,) = plan([str(given)], LIMITS)
+    sent = msgspec.msgpack.decode(msgspec.msgpack.encode(item), type=WorkItem)  # as a worker gets it
+    assert [one.log_file for one in open_item(sent, LIMITS, work)] == list(content)
 
 
 def opened_of(data: bytes, path: Path, name: str = "x") -> Opened:

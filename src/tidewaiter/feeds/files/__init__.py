@@ -27,6 +27,7 @@ from tidewaiter.feeds.files.generation import read_position
 from tidewaiter.feeds.files.names import MOST_FILES, Pattern, common, is_packed, numbered_base
 from tidewaiter.feeds.files.tracker import Tracker
 from tidewaiter.feeds.files.world import DESCRIPTORS, World
+from tidewaiter.formats.unpacking import clean_label
 from tidewaiter.output import printable
 
 RESCAN = 1.0
@@ -185,6 +186,9 @@ class Feed:
             self._tell(pattern.given, f"brings more than {MOST_FILES:,} files; the rest is not followed", "name fewer")
         explicit = pattern.is_explicit()
         for log_file in found[:MOST_FILES]:
+            if (label := clean_label(log_file)) != log_file:
+                self._tell(label, "has a name that is no text", "rename the file or its folder", kind="refused")
+                continue
             name = log_file if explicit else self._own_name(pattern, log_file)
             if name not in self._trackers and (explicit or self._is_wanted(pattern, name, numbered=name != log_file)):
                 from_end = self._settings.from_end and self._first
