@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,8 @@ ASKED_OF_EVIDENCE = ("host", "utility", "domain", "hash", "program_domain")
 """The facets that judgement asks about where there is no history."""
 HOSTS_KEPT = 100_000
 """Names of hosts that are held before those of no counter are forgotten."""
+ANSWERS_KEPT = 2_048
+"""Answers that are remembered."""
 _CELL = struct.Struct("<Idii")
 """Number of the host, level, first and last day."""
 _HOST = struct.Struct("<I")
@@ -68,12 +71,14 @@ class Evidence:
         self._names: list[str] = []
         self._sums: dict[tuple[str, str], Known | None] = {}  # facet and key -> what all hosts show, where they are many
         self._summed = 0  # hosts in these sums
+        self._answers: dict[tuple[str, str, str], Known] = {}  # what was asked of late
         if counters is not None:
             self.add(counters)
 
     def add(self, counters: Counters) -> None:
         """Add what a worker counted, with the same half-life."""
         self._sums.clear()
+        self._answers.clear()
         self._summed = 0
         for facet, packed in self._packed.items():
             for (key, host), cell in counters.cells.get(facet, {}).items():
@@ -130,7 +135,20 @@ class Evidence:
 
     def known(self, facet: str, key: str, host: str) -> Known | None:
         """What the evidence holds of a key. Raises KeyError for a facet that is not kept."""
-        cells = self._packed[facet].get(_number(key), b"")
+        asked = (facet, key, host)
+        answer = self._answers.get(asked)
+        if answer is None:
+            cells = self._packed[facet].get(_number(key))
+            if not cells:
+                return None
+            answer = self._worked_out(facet, key, host, cells)
+            if answer is not None:
+                if len(self._answers) >= ANSWERS_KEPT:
+                    self._answers.clear()
+                self._answers[asked] = answer
+        return answer
+
+    def _worked_out(self, facet: str, key: str, host: str, cells: bytes) -> Known | None:
         if len(cells) <= FEW_HOSTS * _CELL.size:
             return known_of(self._by_host(cells), host)
         if (facet, key) not in self._sums:
@@ -156,6 +174,7 @@ class Evidence:
         return not self._evicted.get(facet)
 
 
+@functools.lru_cache(maxsize=8_192)
 def _number(key: str) -> int:
     """A key as a number: of so many bits that two keys do not share one by chance."""
     digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8).digest()

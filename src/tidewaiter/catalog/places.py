@@ -36,12 +36,23 @@ class Places(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 def below(host: str | None, domains: frozenset[str]) -> str | None:
     """The domain of the set that a host is or lies below."""
-    name = (host or "").lower().rstrip(".")
+    if not host:
+        return None
+    return _below_short(host, domains) if len(host) < _SHORT else _below(host, domains)
+
+
+def _below(host: str, domains: frozenset[str]) -> str | None:
+    name = host.lower().rstrip(".")
     while name:
         if name in domains:
             return name
         name = name.partition(".")[2]
     return None
+
+
+_SHORT = 256
+_below_short = functools.lru_cache(maxsize=8_192)(_below)
+"""The same hosts are asked about for every file that comes from them. What is too long for a name is not remembered."""
 
 
 @functools.cache

@@ -77,6 +77,8 @@ class WireFold:
 
     def _sweep(self, now: int) -> list[Carried]:
         self._swept = now // SWEEP
+        if not (self._flows or self._commands or self._requests or self._ranged or self._queries):
+            return []
         return self._release(self._swept * SWEEP)
 
     # ------------------------------------------------------------------- events

@@ -89,8 +89,6 @@ def new_carried(event: Event, flow: Flow | None, *, push: bool) -> Carried:
     if flow is not None:
         take_flow(carried, flow)
     _turn(carried)
-    if carried.community_id is None:
-        carried.community_id = community_id(carried.transport or "tcp", src, carried.client_port, dst, carried.server_port)
     return carried
 
 

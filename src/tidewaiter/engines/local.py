@@ -5,7 +5,6 @@ Each worker is a process, so that a native reader that crashes or hangs costs on
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from multiprocessing.connection import wait
@@ -60,12 +59,13 @@ class ScanResult:
     def collect(self, transfers: Iterator[Transfer]) -> None:
         """Keep what the options ask for, on disk; only times and offsets stay in memory."""
         encoder = msgspec.json.Encoder()
+        written = 0
         with self._path.open("wb") as file:
             for transfer in map(self.policy.applied, transfers):
                 if self._wanted(transfer):
-                    self._index.append((transfer.time or "", transfer.id, file.tell()))
+                    self._index.append((transfer.time or "", transfer.id, written))
                     self.counts[transfer.severity] += 1
-                    file.write(encoder.encode(transfer) + b"\n")
+                    written += file.write(encoder.encode(transfer) + b"\n")
         self._index.sort()
 
     def _wanted(self, transfer: Transfer) -> bool:
@@ -89,10 +89,15 @@ class ScanResult:
     def transfers(self) -> Iterator[Transfer]:
         """The transfers in time order, read from disk one at a time."""
         decoder = msgspec.json.Decoder(Transfer)
+        for line in self.encoded():
+            yield decoder.decode(line)
+
+    def encoded(self) -> Iterator[bytes]:
+        """The transfers in time order, each as a line of JSON."""
         with self._path.open("rb") as file:
             for _, _, offset in self._index:
                 file.seek(offset)
-                yield decoder.decode(file.readline())
+                yield file.readline()
 
     def find(self, id_prefix: str) -> Transfer | None:
         """The transfer of this id, or the one whose id begins so; None where none or several do."""
@@ -203,11 +208,12 @@ def inside(options: ScanOptions, policy: Policy) -> tuple[str, ...]:
 
 def _numbered(transfers: Iterator[Transfer]) -> Iterator[Transfer]:
     """Two copies of a log that names no host tell of one transfer twice: the later ones get a number behind the id."""
-    known: Counter[str] = Counter()
+    known: dict[str, int] = {}
     for transfer in transfers:
-        known[transfer.id] += 1
-        if known[transfer.id] > 1:
-            transfer.id = f"{transfer.id}-{known[transfer.id]}"
+        name = transfer.id
+        known[name] = number = known.get(name, 0) + 1
+        if number > 1:
+            transfer.id = f"{name}-{number}"
         yield transfer
 
 

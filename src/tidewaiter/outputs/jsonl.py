@@ -18,6 +18,13 @@ def _escaped(match: re.Match[str]) -> str:
     return json.dumps(match[0])[1:-1]
 
 
+def _shown(text: str) -> str:
+    """JSON with every hidden character as an escape. In ASCII the encoder leaves none of them as it is but DEL."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return HIDDEN.sub(_escaped, text)
+
+
 class Output:
     """`--format jsonl`."""
 
@@ -31,9 +38,14 @@ class Output:
         except UnicodeEncodeError:  # a half surrogate pair
             plain = json.dumps(msgspec.to_builtins(transfer), ensure_ascii=False, separators=(",", ":"))
             text = plain.encode("utf-8", "replace").decode()
-        return HIDDEN.sub(_escaped, text)
+        return _shown(text)
 
     def write(self, transfers: Iterable[Transfer], stream: TextIO) -> None:
         """Write one line per transfer."""
         for transfer in transfers:
             stream.write(self.line(transfer) + "\n")
+
+    def write_encoded(self, lines: Iterable[bytes], stream: TextIO) -> None:
+        """As `write`, of transfers that are JSON lines of our encoder already."""
+        for line in lines:
+            stream.write(_shown(line.decode().removesuffix("\n")) + "\n")

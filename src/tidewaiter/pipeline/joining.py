@@ -23,11 +23,12 @@ def joined_on_disk(cases: Iterable[Case], work_dir: Path, addresses: Mapping[str
     joins = Joins(addresses)
     path = work_dir / "cases.run"
     places: list[tuple[int, int]] = []  # offset and length of each case
+    written = 0
     with path.open("wb") as file:
         for case in cases:
             data = _ENCODER.encode(case)
-            places.append((file.tell(), len(data)))
-            file.write(data)
+            places.append((written, len(data)))
+            written += file.write(data)
             joins.add(case)
     partners = joins.partners()
     names = host_names(joins.addresses)

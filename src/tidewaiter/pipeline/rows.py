@@ -10,12 +10,11 @@ from __future__ import annotations
 
 import functools
 import heapq
-import operator
 import os
 import struct
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, repeat
 from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -34,6 +33,8 @@ BLOCK = 256
 """Rows of a block."""
 FAN_IN = 64
 """Run files that are open at once while merging."""
+_FEW_RUNS = 8
+"""Runs of which a block each is taken at once."""
 
 
 class Row(msgspec.Struct, array_like=True, gc=False):
@@ -168,14 +169,12 @@ class _Run:
             self._end = file.seek(self._end - length)
             self.end = (file.read(length).decode("utf-8", "surrogatepass"), last)
             file.seek(self._place)
-            self._next(file)
+            if self._place < self._end:
+                self._next(file, file.read(_HEAD.size))
         self.start = (self.host or "", self.first)
 
-    def _next(self, file: BinaryIO) -> None:
-        if self._place >= self._end:
-            self.host = None
-            return
-        length, places, glimpses, self.first = _HEAD.unpack(file.read(_HEAD.size))
+    def _next(self, file: BinaryIO, head: bytes | memoryview) -> None:
+        length, places, glimpses, self.first = _HEAD.unpack(head)
         self._sizes = (places, glimpses)
         self.host = file.read(length).decode("utf-8", "surrogatepass")
         self._place += _HEAD.size + length
@@ -183,12 +182,17 @@ class _Run:
     def take(self) -> tuple[bytes, list[Glimpse]]:
         """The places, packed, and the glimpses of the next block."""
         if self._file is None:
-            self._file = self.path.open("rb", buffering=4_096)
+            self._file = self.path.open("rb", buffering=16_384)
             self._file.seek(self._place)
         places, glimpses = self._sizes
-        found = self._file.read(places), _GLIMPSES.decode(self._file.read(glimpses))
-        self._place += places + glimpses
-        self._next(self._file)
+        both = places + glimpses
+        data = memoryview(self._file.read(both + _HEAD.size))  # at the end of the run it is the end that follows
+        found = bytes(data[:places]), _GLIMPSES.decode(data[places:both])
+        self._place += both
+        if self._place >= self._end:
+            self.host = None
+        else:
+            self._next(self._file, data[both:])
         if self.host is None:
             self.close()
         return found
@@ -235,6 +239,11 @@ def merge(places: Sequence[Run], work_dir: Path) -> Iterator[tuple[str, Iterator
         generation += 1
     for host, several in _by_host(runs):
         yield host, (_one(several[0]) if len(several) == 1 else _without_keys(several))
+
+
+def all_below(runs: Iterable[Run], prefix: str) -> bool:
+    """Whether the keys of all rows of these runs begin so."""
+    return all(run.start[0].startswith(prefix) and run.end[0].startswith(prefix) for run in map(_Run, runs, repeat(0)))
 
 
 def _start(run: _Run) -> tuple[str, int]:
@@ -315,6 +324,12 @@ def _without_keys(runs: Sequence[_Run]) -> Iterator[list[Glimpse]]:
     waiting = [(run.first, run.number, run) for run in runs]  # those that have no block in memory
     heapq.heapify(waiting)
     held: list[_Block] = []
+    if len(runs) <= _FEW_RUNS:  # most pairs of addresses have a few rows: then one block of each run is all
+        held = [_Block(run) for run in runs]
+        if all(block.run.host != host for block in held):
+            yield _in_order(held, [len(block.times) for block in held])
+            return
+        waiting = []
     while waiting or held:
         bound = min((block.times[-1] for block in held), default=None)
         while waiting and (bound is None or waiting[0][0] <= bound):
@@ -353,7 +368,7 @@ def _in_order(blocks: Sequence[_Block], cuts: Sequence[int]) -> list[Glimpse]:
     return batch
 
 
-_time = operator.attrgetter("time")
+_time = attrgetter("time")
 
 
 def _interleaved(runs: Sequence[_Run]) -> Iterator[list[Keyed]]:

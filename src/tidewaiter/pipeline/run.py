@@ -349,17 +349,21 @@ def correlate(
     In `accounts` the records that are copies of others are moved from parsed to skipped; `waiting` are runs of flows that may
     matter beside the rows (`pipeline.dormant`).
     """
-    cases = _seldom_collecting(_folded(runs, work_dir, kinds, names, wire or WireCases(), Copies(accounts), waiting))
-    yield from judge.all(joined_on_disk(cases, work_dir, addresses or {}))
+    runs = list(runs)
+    cases = _folded(runs, work_dir, kinds, names, wire or WireCases(), Copies(accounts), waiting)
+    if addresses or not rows.all_below(runs, wire_keys.PREFIX):
+        cases = joined_on_disk(cases, work_dir, addresses or {})
+    # else nothing is known of any host: no case has a partner, and no address a name
+    yield from _seldom_collecting(judge.all(cases))
 
 
-def _seldom_collecting(cases: Iterator[Case]) -> Iterator[Case]:
+def _seldom_collecting(transfers: Iterator[Transfer]) -> Iterator[Transfer]:
     """The same, with garbage in cycles looked for less often: a fold holds much, and little of it is garbage."""
     before = gc.get_threshold()
     if before[0]:  # somebody who has switched it off wants none
         gc.set_threshold(max(OBJECTS, before[0]), *before[1:])
     try:
-        yield from cases
+        yield from transfers
     finally:
         gc.set_threshold(*before)
 

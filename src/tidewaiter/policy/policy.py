@@ -79,6 +79,8 @@ class Policy:
 
     def applied(self, transfer: Transfer) -> Transfer:
         """The transfer with this policy's reasons in place of any earlier policy's; unchanged where nothing changes."""
+        if not self.rules and not any(reason.id.startswith(PREFIX) for reason in transfer.reasons):
+            return transfer
         return with_reasons(transfer, self.matches(transfer))
 
 

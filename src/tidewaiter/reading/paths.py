@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import urlsplit
 
@@ -112,4 +113,14 @@ def endpoint(source: str, protocol: str | None = None) -> tuple[str | None, int 
 
 def is_address(text: str | None) -> bool:
     """Whether a host is spelled as an IP address."""
-    return bool(text) and bool(_ADDRESS.search(text or ""))
+    if not text:
+        return False
+    return _short_is_address(text) if len(text) < _SHORT else _is_address(text)
+
+
+def _is_address(text: str) -> bool:
+    return _ADDRESS.search(text) is not None
+
+
+_SHORT = 64
+_short_is_address = functools.lru_cache(maxsize=8_192)(_is_address)

@@ -33,7 +33,7 @@ STRENGTH = (
 """Strongest first: the first kind present labels the whole command."""
 
 
-class Action(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+class Action(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """One thing a command does. Strings are as spelled after unfolding."""
 
     kind: ActionKind

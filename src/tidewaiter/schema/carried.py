@@ -16,7 +16,7 @@ Shown = Literal["content", "control", "flow"]
 """What shows it: the content itself, only the command and its replies, or only the size of a flow."""
 
 
-class Carried(msgspec.Struct, kw_only=True):
+class Carried(msgspec.Struct, kw_only=True, gc=False):
     """A file that crossed the wire. The client opened the connection; the receiver got the bytes.
 
     Times are microseconds since 1970 UTC, sizes bytes. `outcome` is that of the contract.

@@ -8,7 +8,7 @@ from tidewaiter.schema.action import Action
 from tidewaiter.schema.transfer import Transfer
 
 
-class Case(msgspec.Struct, kw_only=True):
+class Case(msgspec.Struct, kw_only=True, gc=False):
     """One assembled transfer with what judgement needs to weigh it."""
 
     transfer: Transfer

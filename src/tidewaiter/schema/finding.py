@@ -7,7 +7,7 @@ import msgspec
 from tidewaiter.schema.action import Action
 
 
-class Evidence(msgspec.Struct, kw_only=True, frozen=True):
+class Evidence(msgspec.Struct, kw_only=True, frozen=True, gc=False):
     """A log record that a transfer rests on."""
 
     log_file: str
@@ -17,7 +17,7 @@ class Evidence(msgspec.Struct, kw_only=True, frozen=True):
     summary: str
 
 
-class Finding(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+class Finding(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True, gc=False):
     """What an analytic saw in one event. Correlation joins findings; judgement weighs them."""
 
     analytic: str  # module name in analytics/

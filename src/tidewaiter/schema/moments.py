@@ -28,9 +28,18 @@ def _second(seconds: int) -> str | None:
         return None
 
 
-@functools.lru_cache(maxsize=8_192)
 def parse_time(text: str) -> int | None:
     """RFC 3339 as microseconds since 1970, or None."""
+    if len(text) == 27 and text[19] == "." and text[26] == "Z":  # as `render_time` writes it
+        micro = text[20:26]
+        if micro.isascii() and micro.isdecimal():
+            whole = _parsed(text[:19] + "Z")
+            return None if whole is None else whole + int(micro)
+    return _parsed(text)
+
+
+@functools.lru_cache(maxsize=8_192)
+def _parsed(text: str) -> int | None:
     try:
         moment = datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

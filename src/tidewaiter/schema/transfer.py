@@ -1,4 +1,7 @@
-"""The transfer: one file or payload that reached one host, in seven stages (DESIGN, section 1 and 7)."""
+"""The transfer: one file or payload that reached one host, in seven stages (DESIGN, section 1 and 7).
+
+These structs refer to nothing that could refer back: the search for garbage in cycles need not look at them (`gc=False`).
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "c
 Outcome = Literal["completed", "attempted", "blocked", "failed", "partial"]
 
 
-class Device(msgspec.Struct, kw_only=True):
+class Device(msgspec.Struct, kw_only=True, gc=False):
     """The host that the file reached."""
 
     hostname: str | None = None
     ip: str | None = None
 
 
-class Process(msgspec.Struct, kw_only=True):
+class Process(msgspec.Struct, kw_only=True, gc=False):
     """The process that asked for the file."""
 
     name: str | None = None
@@ -32,7 +35,7 @@ class Process(msgspec.Struct, kw_only=True):
     parent: str | None = None
 
 
-class Origin(msgspec.Struct, kw_only=True):
+class Origin(msgspec.Struct, kw_only=True, gc=False):
     """Where the bytes came from (`src` of the contract)."""
 
     url: str | None = None
@@ -42,14 +45,14 @@ class Origin(msgspec.Struct, kw_only=True):
     path: str | None = None
 
 
-class Landing(msgspec.Struct, kw_only=True):
+class Landing(msgspec.Struct, kw_only=True, gc=False):
     """Where the bytes landed (`dst` of the contract)."""
 
     path: str | None = None
     in_memory: bool | None = None
 
 
-class File(msgspec.Struct, kw_only=True):
+class File(msgspec.Struct, kw_only=True, gc=False):
     """What was carried."""
 
     name: str | None = None
@@ -60,7 +63,7 @@ class File(msgspec.Struct, kw_only=True):
     type: str | None = None
 
 
-class StageRecord(msgspec.Struct, kw_only=True):
+class StageRecord(msgspec.Struct, kw_only=True, gc=False):
     """One stage: its state, when it was first seen (RFC 3339) and the evidence rows it rests on."""
 
     state: State
@@ -68,7 +71,7 @@ class StageRecord(msgspec.Struct, kw_only=True):
     evidence: list[int] = []
 
 
-class Reason(msgspec.Struct, kw_only=True):
+class Reason(msgspec.Struct, kw_only=True, gc=False):
     """One part of the score, in words."""
 
     id: str
@@ -76,7 +79,7 @@ class Reason(msgspec.Struct, kw_only=True):
     text: str
 
 
-class EvidenceRow(msgspec.Struct, kw_only=True):
+class EvidenceRow(msgspec.Struct, kw_only=True, gc=False):
     """Evidence as the contract prints it: time is RFC 3339."""
 
     log_file: str
@@ -86,7 +89,7 @@ class EvidenceRow(msgspec.Struct, kw_only=True):
     summary: str
 
 
-class Verdict(msgspec.Struct, kw_only=True):
+class Verdict(msgspec.Struct, kw_only=True, gc=False):
     """What an analyst said of a transfer: true_positive, benign or unsure; why, who, and when (RFC 3339)."""
 
     verdict: str
@@ -95,7 +98,7 @@ class Verdict(msgspec.Struct, kw_only=True):
     at: str | None = None
 
 
-class Transfer(msgspec.Struct, kw_only=True):
+class Transfer(msgspec.Struct, kw_only=True, gc=False):
     """One transferred file, as `tidewaiter scan --format jsonl` prints it."""
 
     id: str

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import click
+import msgspec
 import pytest
 
 from tidewaiter.cli import scan_options
@@ -46,6 +47,9 @@ class Found:
 
     def transfers(self) -> Iterator[Transfer]:
         yield from (transfer("aaaa1111"), transfer("aaaa2222"))
+
+    def encoded(self) -> Iterator[bytes]:
+        return map(msgspec.json.encode, self.transfers())
 
 
 class Engine:

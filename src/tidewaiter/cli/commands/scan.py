@@ -63,7 +63,11 @@ def command(
         )
         report.finish()
         with results(target) as stream:
-            named(format_name).load().write(found.transfers(), stream)
+            output = named(format_name).load()
+            if hasattr(output, "write_encoded"):
+                output.write_encoded(found.encoded(), stream)
+            else:
+                output.write(found.transfers(), stream)
         print_summary(found.accounts, found.unreadable, found.counts, report.seconds)
         print_notes(found.policy)
         if found.keeping is not None:
