@@ -234,13 +234,14 @@ class Watch:
         transfers: list[Transfer] = []
         withdrawn: list[Withdrawn] = []
         if cases.stale and (now >= self._tell_at or cases.crowded):
+            began = time.monotonic()
             for told in cases.tell():
                 if told.transfer is None:
                     withdrawn.append(Withdrawn(told.id, told.superseded_by))
                 else:
                     transfers.append(told.transfer)
-            spent = time.monotonic() - now
-            self._tell_at = now + min(10.0, spent / TELL_AT_MOST)
+            ended = time.monotonic()
+            self._tell_at = ended + min(10.0, (ended - began) * (1 / TELL_AT_MOST - 1))
         cases.prune(folds.latest)
         self.numbers.early = folds.evicted + cases.left_early
         if data is None and not self._moved and not cases.changed and not transfers and not withdrawn:
