@@ -40,7 +40,7 @@ def test_without_yes_the_plan_is_shown_and_nothing_is_done(
         (["--yes"], "say where the records will be"),
         (["--yes", "--store", "x.db", "--logs", "."], "not both"),
         (["--yes", "--method", "pigeon", "--logs", "."], "no method is called pigeon"),
-        (["--yes", "--method", "curl", "--store", "nowhere.db"], "there is no store at nowhere.db"),
+        (["--yes", "--method", "bash-dev-tcp", "--store", "nowhere.db"], "there is no store at nowhere.db"),
         (["--yes", "--logs", "nowhere"], "does not exist"),
         (["--yes", "--pause", "-1", "--logs", "."], "-1"),
     ],
