@@ -169,10 +169,11 @@ class Watch:
 
     def _poll(self) -> int:
         came, self._more = 0, False
+        queued = self.order.queued  # bounded also for feeds that cannot choose and bring more than was asked for
+        starved = self.order.starved if QUEUED <= queued < 2 * QUEUED else None
         for number, feed in enumerate(self.feeds):
             if self.order.queued >= QUEUED:
                 self._more = True
-                starved = self.order.starved
                 chunks = feed.poll_of(starved.log_file, POLLED) if starved is not None and starved.feed == number else []
             else:
                 chunks = feed.poll(POLLED)

@@ -150,8 +150,11 @@ class LiveCases:
 
     @property
     def crowded(self) -> bool:
-        """Whether there are more cases than the window may hold."""
-        return len(self._held) > CASES_KEPT
+        """Whether there are far more cases than the window may hold: they must be told before they can leave it.
+
+        A full window is a little above its bound whenever something new came: that alone is no hurry.
+        """
+        return len(self._held) > CASES_KEPT * 5 // 4
 
     def _looked_at(self) -> list[str]:
         """Keys of the cases to join and judge: those that changed, and all that may have to do with them."""
