@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from store_writer import made
 from tidewaiter.baseline.counters import Cell, Counters
-from tidewaiter.errors import StoreError
+from tidewaiter.errors import StateError, StoreError
 from tidewaiter.store import live as live_module
 from tidewaiter.store import tables
 from tidewaiter.store.live import Commit, LiveStore, Withdrawn
@@ -89,8 +89,44 @@ def test_states_stand_for_the_ticks_up_to_them(place: str) -> None:
     live.keep_states(3, [("a", b"1"), ("b", b"2")], counted)
     live.keep_states(3, [("a", None), ("b", b"3")], Counters())
     assert dict(live.states()) == {"b": b"3"}
-    assert [number for number, _ in live.ticks(0)] == [4, 5]
+    assert [number for number, _ in live.ticks(3)] == [4, 5]
     assert live.store.history.known("domain", "files.example.com", "ws01") is not None
+    live.store.close()
+
+
+def test_ticks_that_states_stand_for_go_by_and_by(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "_SPENT_AT_ONCE", 2)
+    live = _live(place)
+    for number in range(1, 6):
+        live.commit(Commit(tick=number, data=b"{}"))
+    live.keep_states(3, [], Counters())
+    live.commit(Commit(tick=6))
+    assert [number for number, _ in live.ticks(0)] == [3, 4, 5]
+    live.commit(Commit(tick=7))
+    live.commit(Commit(tick=8))
+    assert [number for number, _ in live.ticks(0)] == [4, 5]
+    live.store.close()
+
+
+def test_what_is_kept_is_small_and_damage_is_told(place: str) -> None:
+    live = _live(place)
+    long = msgspec.json.encode({"rows": ["the same again"] * 10_000})
+    live.commit(Commit(tick=1, data=long))
+    live.keep_states(0, [("a", long)], Counters())
+    assert list(live.ticks(0)) == [(1, long)]
+    assert dict(live.states()) == {"a": long}
+    with live.store.database.writing() as connection:
+        for table in (tables.live_tick, tables.live_state):
+            [data] = connection.execute(sa.select(table.c.data)).scalars()
+            assert len(data) < len(long) // 10
+            connection.execute(table.update().values(data=bytes(data)[:-9]))
+    with pytest.raises(StateError, match="damaged"):
+        list(live.ticks(0))
+    with pytest.raises(StateError, match="damaged"):
+        list(live.states())
+    with live.store.database.writing() as connection:  # as before they were deflated
+        connection.execute(tables.live_tick.update().values(data=long))
+    assert list(live.ticks(0)) == [(1, long)]
     live.store.close()
 
 

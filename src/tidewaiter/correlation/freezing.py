@@ -1,8 +1,9 @@
 """The state of a fold as JSON and back: what a live engine keeps, so that it can go on where it was.
 
 A fold's state is a graph: a draft knows its process, the process its parent and its drafts. Each object is written once, as a
-row of a table with its type and the fields that differ from their defaults; whoever refers to it writes its number. Nothing
-but the types named here is ever made from a state, whatever the text says.
+row of a table with its type and the fields that differ from their defaults; whoever refers to it writes its number. What
+belongs to one object alone, and is most of a state, stands where it is used. Nothing but the types named here is ever made
+from a state, whatever the text says.
 """
 
 from __future__ import annotations
@@ -28,13 +29,14 @@ from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.finding import Evidence, Finding
 
-VERSION = 1
+VERSION = 2
 
 _NODES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Draft, Waiting, Process, Processes, Flow, Command, RangedFile, Queries)
 }
-_LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Action, Carried, Event, Evidence, Finding, Glimpse, Told)}
-_PLAIN = (str, int, float, bool, type(None))
+_LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Action, Carried, Event, Evidence, Finding)}
+_INNER: dict[str, type[Any]] = {kind.__name__: kind for kind in (Glimpse, Told)}
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def frozen(state: dict[str, Any]) -> bytes:
@@ -116,15 +118,20 @@ class _Writer:
         told = {}
         for name, default in fields.items():
             value = getattr(node, name)
-            if default is not _NOTHING and (value is default or (type(value) is type(default) and value == default)):
+            if value is default:
                 continue
-            told[name] = value if type(value) in _PLAIN else self.value(value)
+            if type(value) in _PLAIN:
+                told[name] = value
+            elif type(value) is not type(default) or value != default:
+                told[name] = self.value(value)
         return told
 
     def value(self, value: Any) -> Any:
         kind = type(value)
         if kind in _PLAIN:
             return value
+        if kind is Glimpse or kind is Told:
+            return ["i", kind.__name__, value]
         if kind in (list, tuple):
             return ["l" if kind is list else "t", *map(self.value, value)]
         if kind in (set, frozenset):
@@ -183,6 +190,8 @@ class _Reader:
         kind, rest = told[0], told[1:]
         if kind == "r":
             return self.objects[rest[0]]
+        if kind == "i":
+            return msgspec.convert(rest[1], _INNER[rest[0]])
         if kind == "q":
             return deque(map(self.value, rest[1:]), maxlen=rest[0])
         if kind in ("d", "o"):

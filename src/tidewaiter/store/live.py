@@ -1,8 +1,8 @@
 """What a live engine keeps: positions, ticks, states and cases, committed together with its transfers and its outbox.
 
 A tick is what came in at one turn of the engine; states and facts are what all ticks up to one amount to. Everything is JSON
-with a version. To go on, the last states are taken up and the ticks after them are done again: the same rows by the same
-rules.
+with a version; ticks and states, which are most of what is written, are deflated. To go on, the last states are taken up and
+the ticks after them are done again: the same rows by the same rules.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from tidewaiter.baseline.counters import FACETS, Counters
+from tidewaiter.errors import StateError
 from tidewaiter.schema.transfer import SEVERITIES, Transfer
 from tidewaiter.sink import Change, Delivery
 from tidewaiter.store import tables
@@ -24,6 +26,8 @@ from tidewaiter.store.store import Store
 OUTBOX_KEPT = 100_000
 """Deliveries that wait for a sink that is down; older ones are given up and counted."""
 _AT_ONCE = 500
+_SPENT_AT_ONCE = 16
+"""Ticks that a commit takes out, once states stand for them: all at once they would hold it up."""
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
@@ -53,6 +57,7 @@ class LiveStore:
         with store.database.reading() as connection:
             last = connection.execute(sa.select(sa.func.max(tables.outbox.c.sequence))).scalar()
             cursor = connection.execute(sa.select(sa.func.max(tables.outbox_cursor.c.sequence))).scalar()
+        self._spent = -1  # states stand for the ticks up to this one
         self._sequence = max(int(last or 0), int(cursor or 0))
 
     # -------------------------------------------------------------------- going on
@@ -62,7 +67,7 @@ class LiveStore:
 
     def states(self) -> Iterator[tuple[str, bytes]]:
         """Name and JSON of every state."""
-        return self._all(tables.live_state)
+        return ((name, _inflated(data)) for name, data in self._all(tables.live_state))
 
     def cases(self) -> Iterator[tuple[str, bytes]]:
         """Key and JSON of every case of the window."""
@@ -84,7 +89,7 @@ class LiveStore:
                 return
             for row in rows:
                 after = row.number
-                yield row.number, bytes(row.data)
+                yield row.number, _inflated(bytes(row.data))
 
     def _all(self, table: sa.Table) -> Iterator[tuple[str, bytes]]:
         last = ""
@@ -103,7 +108,8 @@ class LiveStore:
         """Keep a tick with all that it changes, or nothing of it. Returns what went to the outbox. Raises StoreError."""
         with self.store.database.writing() as connection:
             if commit.data is not None:
-                connection.execute(tables.live_tick.insert(), {"number": commit.tick, "data": commit.data})
+                connection.execute(tables.live_tick.insert(), {"number": commit.tick, "data": _deflated(commit.data)})
+            self._take_out_spent(connection)
             _put(connection, tables.live_position, commit.positions)
             _put(connection, tables.live_case, commit.cases)
             _, changed = self.store.upsert_within(connection, commit.transfers)
@@ -172,15 +178,24 @@ class LiveStore:
         connection.execute(tables.transfer.delete().where(tables.transfer.c.id == gone.id))
 
     def keep_states(self, upto: int, states: Iterable[tuple[str, bytes | None]], counted: Counters) -> None:
-        """Keep states that stand for all ticks up to one; those ticks go, what they counted is learned. Raises StoreError.
+        """Keep states that stand for all ticks up to one; what those counted is learned, and commits take them out by and by.
+
+        Raises StoreError.
 
         States may be made while they are asked for: they are large, and only one at a time is in memory.
         """
         with self.store.database.writing() as connection:
             for name, data in states:
-                _put(connection, tables.live_state, {name: data})
+                _put(connection, tables.live_state, {name: None if data is None else _deflated(data)})
             self.store.history.add(connection, counted)
-            connection.execute(tables.live_tick.delete().where(tables.live_tick.c.number <= upto))
+        self._spent = upto
+
+    def _take_out_spent(self, connection: sa.Connection) -> None:
+        """Take out the oldest of the ticks that states stand for."""
+        number = tables.live_tick.c.number
+        first = connection.execute(sa.select(sa.func.min(number))).scalar()
+        if first is not None and first <= self._spent:
+            connection.execute(tables.live_tick.delete().where(number <= min(self._spent, first + _SPENT_AT_ONCE - 1)))
 
     # ---------------------------------------------------------------------- outbox
     def after(self, sequence: int, limit: int) -> list[Delivery]:
@@ -221,6 +236,20 @@ class LiveStore:
         lost = max(0, bound - everyone) if names else 0
         self.given_up += lost
         return lost
+
+
+def _deflated(data: bytes) -> bytes:
+    return zlib.compress(data, 1)
+
+
+def _inflated(data: bytes) -> bytes:
+    """The text again. Raises StateError where it is not whole."""
+    if data[:1] != b"x":  # of a store from before they were deflated
+        return data
+    try:
+        return zlib.decompress(data)
+    except zlib.error as error:
+        raise StateError(f"a kept tick or state of the watch is damaged ({error})") from error
 
 
 def _put(connection: sa.Connection, table: sa.Table, values: Mapping[str, bytes | None]) -> None:
