@@ -116,6 +116,7 @@ def test_any_cut_within_the_lateness_and_any_stop_gives_the_same(data: st.DataOb
     cuts = sorted(data.draw(st.sets(st.integers(1, len(rows) - 1), max_size=8), label="cuts"))
     stops = data.draw(st.sets(st.integers(0, len(cuts))), label="stops")
     kept = data.draw(st.sets(st.integers(0, len(cuts))), label="kept")
+    some_kept = data.draw(st.dictionaries(st.integers(0, len(cuts)), st.integers(1, 6)), label="some kept")
     with tempfile.TemporaryDirectory() as folder:
         engine = _Engine(Path(folder))
         start, newest = 0, 0
@@ -127,6 +128,8 @@ def test_any_cut_within_the_lateness_and_any_stop_gives_the_same(data: st.DataOb
             engine.tick(part, facts if turn == 0 else Facts(), sure, anew=end == len(rows))
             if turn in kept:
                 engine.state.keep(engine.live)
+            for _ in range(some_kept.get(turn, 0)):
+                engine.state.keep_some(engine.live, 0.0)  # one state
             if turn in stops:
                 engine.store.close()
                 engine.take_up()

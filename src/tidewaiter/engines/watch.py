@@ -41,6 +41,8 @@ POLLED = 1_000_000
 KEEP_EVERY = 180.0
 """Seconds between two times that the states are kept, where there is something to keep."""
 KEEP_ROWS = 500_000
+KEEP_AT_ONCE = 0.05
+"""Seconds that one turn may keep states for; the state of one host takes what it takes."""
 FRESH = 2.0
 """Seconds for which nothing but what had just come in must have waited, for a watch that begins to be up to date."""
 SWEEP_EVERY = 30.0
@@ -107,7 +109,7 @@ class Watch:
         self._pause = 0.0
         self._try_at = 0.0
         now = time.monotonic()
-        self._ticked, self._kept, self._swept, self._tell_at = now, now, now, 0.0
+        self._ticked, self._kept, self._swept, self._tell_at, self._may_keep = now, now, now, 0.0, 0.0
         self._latest_at = self._fresh_since = now
         self._was_behind = True
         self._idle_turns = 0
@@ -153,6 +155,8 @@ class Watch:
         due = now - self._ticked >= (TICK / 4 if crowded else TICK) or self._rows >= ROWS_A_TICK
         if due:
             self._tick(now)
+            if self._commit is None:  # what is in memory is what is committed
+                self._keep_some(now)
         busy = bool(self._came or heard or self._arrived or self.state.folds.pending or not self.order.idle)
         self._idle_turns = 0 if busy else self._idle_turns + 1
         return busy
@@ -323,16 +327,23 @@ class Watch:
         self._moved, self._received = {}, 0
         if deliveries and self.woken is not None:
             self.woken.wake(deliveries[-1].sequence)
-        now = time.monotonic()
-        if self.state.unkept and (now - self._kept > KEEP_EVERY or self.state.unkept > KEEP_ROWS):
-            self.keep()
 
-    def keep(self) -> None:
-        """Keep the states, so that there is less to do again after a start. A failure is tried again later."""
-        self._kept = time.monotonic()
+    def _keep_some(self, now: float) -> None:
+        """Keep some of the states where it is time, so that there is less to do again after a start."""
+        state = self.state
+        due = state.unkept and (now - self._kept > KEEP_EVERY or state.unkept > KEEP_ROWS)
+        if state.keeping or due:
+            self._keep(lambda: state.keep_some(self.live, KEEP_AT_ONCE))
+
+    def _keep(self, keep: Callable[[], object]) -> None:
+        """A failure is tried again later."""
         try:
-            self.state.keep(self.live)
+            if self._may_keep <= time.monotonic():
+                self._may_keep = 0.0
+                keep()
+                self._kept = time.monotonic()
         except StoreError as error:
+            self._may_keep = time.monotonic() + LONGEST_PAUSE
             self.report("error", "store_down", {"problem": str(error)})
 
     # --------------------------------------------------------------------- ending
@@ -342,7 +353,7 @@ class Watch:
         while time.monotonic() < end and self.turn(stopping=True):
             pass
         if self._commit is None and time.monotonic() < end:
-            self.keep()
+            self._keep(lambda: self.state.keep(self.live))
         for feed in self.feeds:
             feed.close()
         self.readers.close()

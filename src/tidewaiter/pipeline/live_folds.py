@@ -21,6 +21,7 @@ from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold
+from tidewaiter.errors import StateError
 from tidewaiter.pipeline.live_facts import LiveFacts
 from tidewaiter.pipeline.live_reading import Facts, LiveRow
 from tidewaiter.pipeline.run import WireCases
@@ -38,6 +39,7 @@ LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
 _NOT_STATE = frozenset({"host", "view", "roles", "finals"})
+_UPTO = "@upto"
 
 
 class Change(NamedTuple):
@@ -119,6 +121,7 @@ class LiveFolds:
         self._finals: list[Change] = []
         self._shown: dict[str, _Shown] = {}
         self.dirty: set[str] = set()  # changed since they were last kept
+        self.upto: dict[str, int] = {}  # group -> tick up to which its kept state has everything, while ticks are done again
 
     # --------------------------------------------------------------------- rows
     def learn(self, facts: Facts) -> None:
@@ -146,8 +149,8 @@ class LiveFolds:
         """Whether the rule lets a row through."""
         return any(tick <= rule.arrived or any(row.time <= rule.before for row in rows) for tick, rows in self.pending.items())
 
-    def apply(self, rule: Rule) -> int:
-        """Take the rows that the rule lets through, in their order; returns how many."""
+    def apply(self, rule: Rule, number: int = 0) -> int:
+        """Take the rows that the rule of this tick lets through, in their order; returns how many."""
         taken: list[LiveRow] = []
         for tick, rows in list(self.pending.items()):
             if tick <= rule.arrived:
@@ -166,7 +169,8 @@ class LiveFolds:
                 row.host = self.facts.owner(folder_of(row.host.removeprefix("file:"))) or row.host
         taken.sort(key=_order)
         for group, rows_of in groupby(taken, key=_host):
-            self._step(group, list(rows_of))
+            if not self.upto or self.upto.get(group, -1) < number:
+                self._step(group, list(rows_of))
         self.latest = max(self.latest, max(row.time for row in taken))
         return len(taken)
 
@@ -197,9 +201,11 @@ class LiveFolds:
             return WireFold(group, self.wire.view)
         return LiveHostFold(group, self.facts.view(group))
 
-    def sweep(self, watermark: int) -> None:
+    def sweep(self, watermark: int, number: int = 0) -> None:
         """Let all folds give up what no event after `watermark` (log time) can change; end idle ones beyond the bound."""
         for group in list(self.groups):
+            if self.upto and self.upto.get(group, -1) >= number:
+                continue
             fold = self.groups[group]
             before = len(self._finals)
             self._advance(fold, (), watermark)
@@ -279,19 +285,25 @@ class LiveFolds:
         return max(times, default=0) + UNSETTLED <= self.latest
 
     # -------------------------------------------------------------------- state
-    def state_of(self, group: str) -> bytes | None:
-        """The state of one fold as JSON; None where it has ended."""
+    def state_of(self, group: str, number: int) -> bytes:
+        """The state of one fold, which holds everything up to this tick, as JSON; of one that has ended that it did so."""
         fold = self.groups.get(group)
-        if fold is None:
-            return None
-        return freezing.frozen({name: value for name, value in vars(fold).items() if name not in _NOT_STATE})
+        held = {} if fold is None else {name: value for name, value in vars(fold).items() if name not in _NOT_STATE}
+        return freezing.frozen({**held, _UPTO: number})
 
-    def resume(self, group: str, data: bytes) -> None:
-        """Take up a fold where it was kept. Raises StateError."""
+    def resume(self, group: str, data: bytes) -> bool:
+        """Take up a fold where it was kept; False where it had ended. Raises StateError."""
         held = freezing.thawed(data)
+        number = held.pop(_UPTO, None)
+        if not isinstance(number, int):
+            raise StateError(f"the kept state of {group!r} does not say up to which tick it is")
+        self.upto[group] = number
+        if not held:
+            return False
         fold = self._fold(group)
         vars(fold).update(held)
         self.groups[group] = fold
+        return True
 
     def resume_shown(self, keys: Iterable[str]) -> None:
         """The unfinished transfers that were shown before: what is not shown again is taken back."""

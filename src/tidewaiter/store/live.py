@@ -177,12 +177,16 @@ class LiveStore:
         connection.execute(tables.verdict.delete().where(tables.verdict.c.transfer_id == gone.id))
         connection.execute(tables.transfer.delete().where(tables.transfer.c.id == gone.id))
 
+    def put_states(self, states: Iterable[tuple[str, bytes]]) -> None:
+        """Keep states by name. They may be made while they are asked for: they are large. Raises StoreError."""
+        with self.store.database.writing() as connection:
+            for name, data in states:
+                _put(connection, tables.live_state, {name: _deflated(data)})
+
     def keep_states(self, upto: int, states: Iterable[tuple[str, bytes | None]], counted: Counters) -> None:
-        """Keep states that stand for all ticks up to one; what those counted is learned, and commits take them out by and by.
+        """Keep the last of the states that stand for all ticks up to one; what those counted is learned.
 
-        Raises StoreError.
-
-        States may be made while they are asked for: they are large, and only one at a time is in memory.
+        Commits take those ticks out by and by. Raises StoreError.
         """
         with self.store.database.writing() as connection:
             for name, data in states:
