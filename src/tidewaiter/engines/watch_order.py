@@ -6,6 +6,7 @@ more waiting than was read, rows later than what is surely known of it wait too:
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +25,8 @@ DISORDER = 2 * SECOND
 HELD_BACK = 1.0
 """Seconds after which lines that may be half an event are taken as they are, where nothing follows."""
 LAGGING = 1.5
-"""A chunk that waits for so many seconds shows that its log is not caught up with."""
+"""A chunk that waits for so many seconds shows that its log is not caught up with. Where a log was caught up with less than so
+long ago, its rows are not waited for: that would take longer than to catch up again."""
 PIECE = 1_000_000
 """Bytes that are read in one go where so much is waiting."""
 NEVER = -1
@@ -56,6 +58,7 @@ class Log:
     latest: int | None = None  # log time up to which it was read
     since: float = 0.0  # when something of it was last read
     caught_up: bool = True
+    fresh: float = -math.inf  # when it was last caught up with
     recognised_as: str | None = None
     deaf: bool = False  # no log source knew what is held: more must come first
     lines: int = 0
@@ -66,7 +69,8 @@ class Log:
     @property
     def behind(self) -> bool:
         """Whether more of it is waiting than what just came in."""
-        if not self.caught_up and (not self.idle or time.monotonic() - self.since < LAGGING):
+        now = time.monotonic()
+        if not self.caught_up and now - self.fresh > LAGGING and (not self.idle or now - self.since < LAGGING):
             return True
         return bool(self.queue) and time.time_ns() // 1_000 - self.queue[0].received > LAGGING * SECOND
 
@@ -182,6 +186,8 @@ class Order:
             more |= not chunk.caught_up
             log.queue.append(chunk)
             log.caught_up = chunk.caught_up
+            if chunk.caught_up:
+                log.fresh = time.monotonic()
             log.deaf = False
         return more
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from tidewaiter.engines.watch_order import DISORDER, HELD_BACK, NEVER, Order
+from tidewaiter.engines.watch_order import DISORDER, HELD_BACK, LAGGING, NEVER, Order
 from tidewaiter.feed import Chunk
 from tidewaiter.pipeline.live_folds import Rule
 from tidewaiter.pipeline.live_reading import Read
@@ -93,6 +93,20 @@ def test_rows_of_what_just_came_in_wait_a_moment() -> None:
     assert order.rule(1.2) == Rule(0, NEVER)
     assert order.rule(1.41) == Rule(0, 7)
     assert order.rule(1.5) == Rule(0, NEVER)
+
+
+def test_a_log_that_was_caught_up_with_a_moment_ago_is_not_waited_for() -> None:
+    order, now = Order(settle=0.4), time.monotonic()
+    order.starting = False
+    order.add(0, [_chunk("a"), _chunk("b")])
+    _read(order, now, 5 * SECOND)
+    order.add(0, [_chunk("a", caught_up=False)])  # the watch was held up, or the log grew much at once
+    assert not order.behind
+    order.arrived(7, now)
+    assert order.rule(now + 0.5) == Rule(0, 7)
+    order.logs["a"].fresh -= LAGGING  # it goes on so
+    assert order.behind
+    assert order.rule(now + 2.5) == Rule(5 * SECOND - DISORDER, NEVER)
 
 
 def test_what_is_held_comes_again_in_front_or_by_itself_after_a_while() -> None:
