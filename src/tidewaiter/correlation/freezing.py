@@ -2,16 +2,21 @@
 
 A fold's state is a graph: a draft knows its process, the process its parent and its drafts. Each object is written once, as a
 row of a table with its type and the fields that differ from their defaults; whoever refers to it writes its number. What
-belongs to one object alone, and is most of a state, stands where it is used. Nothing but the types named here is ever made
-from a state, whatever the text says.
+belongs to one object alone, and is most of a state, stands where it is used. The rows of what a host has thousands of are all
+their fields, with numbers in the place of other objects: they are written without a look at each value. Nothing but the types
+named here is ever made from a state, whatever the text says.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import gc
+import re
 from collections import OrderedDict, deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import Any, get_type_hints
 
 import msgspec
 
@@ -29,24 +34,29 @@ from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.finding import Evidence, Finding
 
-VERSION = 2
+VERSION = 3
 
 _NODES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Draft, Waiting, Process, Processes, Flow, Command, RangedFile, Queries)
 }
 _LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Action, Carried, Event, Evidence, Finding)}
 _INNER: dict[str, type[Any]] = {kind.__name__: kind for kind in (Glimpse, Told)}
+_SHAPED = (Process, Draft)
+"""What a host has thousands of."""
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def frozen(state: dict[str, Any]) -> bytes:
     """The attributes of a fold by name as JSON. Raises TypeError where one holds what no state may hold."""
-    told = _Writer().written(state)
-    parts = [b'{"version":%d,"root":%b,"objects":[' % (VERSION, msgspec.json.encode(told["root"])), *told.pop("objects"), b"]}"]
-    if len(parts) > 2:  # commas stand between objects; all is joined once: it is large
-        parts[:2], parts[-2:] = [parts[0] + bytes(parts[1])], [bytes(parts[-2]) + parts[-1]]
-        return b",".join(parts)
-    return b"".join(parts)
+    collects = gc.isenabled()
+    gc.disable()  # much is made and nothing thrown away: looking for rubbish would take most of the time
+    try:
+        told = _Writer().written(state)
+    finally:
+        if collects:
+            gc.enable()
+    root = b'{"version":%d,"root":%b,"objects":[' % (VERSION, msgspec.json.encode(told["root"]))
+    return b"".join((root, b",".join(_joined(told["objects"])), b"]}"))
 
 
 def thawed(data: bytes) -> dict[str, Any]:
@@ -90,8 +100,46 @@ def _attributes(sample: Any) -> list[str]:
     return names
 
 
-def _packed(row: list[Any]) -> msgspec.Raw:
-    """A row as text at once: as objects, the rows of a busy host would take many times the memory."""
+class _Shape:
+    """How the objects of a type are written as rows of all their fields."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        fields = dataclasses.fields(kind)
+        hints = get_type_hints(kind, localns=dict.fromkeys(_NODES, int))
+        self.kind = kind
+        self.names = [one.name for one in fields]
+        self.values = attrgetter(*self.names)
+        self.references = [place for place, one in enumerate(fields) if _NODE_NAME.search(str(one.type))]
+        self.row = msgspec.defstruct(f"{kind.__name__}Row", [(name, hints[name]) for name in self.names], array_like=True)
+
+    def thaw(self, told: Any, node: Any, objects: list[Any]) -> None:
+        """Fill an object from its row. Raises msgspec.ValidationError, IndexError."""
+        values = list(msgspec.structs.astuple(msgspec.convert(told, self.row)))
+        for place in self.references:
+            value = values[place]
+            if value is not None:
+                values[place] = [objects[number] for number in value] if isinstance(value, list) else objects[value]
+        for name, value in zip(self.names, values, strict=True):
+            setattr(node, name, value)
+
+
+@functools.cache
+def _shape(name: str) -> _Shape:
+    return _Shape(_NODES[name])
+
+
+_NODE_NAME = re.compile(rf"\b(?:{'|'.join(_NODES)})\b")
+_ROWS_AT_ONCE = 500
+
+
+def _joined(rows: list[Any]) -> Iterator[bytes]:
+    """Rows as texts to be joined by commas; some at a time: all together they would take much memory."""
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield msgspec.json.encode(rows[start : start + _ROWS_AT_ONCE])[1:-1]
+
+
+def _packed(row: Any) -> msgspec.Raw:
+    """What a row tells as text at once: as objects, the rows of a busy host would take many times the memory."""
     return msgspec.Raw(msgspec.json.encode(row))
 
 
@@ -107,8 +155,18 @@ class _Writer:
         root = {name: self.value(value) for name, value in state.items()}
         while self.waiting:  # no recursion from object to object: chains of processes are long
             node = self.waiting.pop()
-            self.rows[self.numbers[id(node)]] = _packed([type(node).__name__, self.node(node)])
+            kind = type(node)
+            told = self.shaped(node, _shape(kind.__name__)) if kind in _SHAPED else _packed(self.node(node))
+            self.rows[self.numbers[id(node)]] = (kind.__name__, told)
         return {"root": root, "objects": self.rows}
+
+    def shaped(self, node: Any, shape: _Shape) -> list[Any]:
+        values = list(shape.values(node))
+        for place in shape.references:
+            value = values[place]
+            if value is not None:
+                values[place] = list(map(self.number, value)) if type(value) is list else self.number(value)
+        return values
 
     def node(self, node: Any) -> dict[str, Any]:
         kind = type(node)
@@ -140,19 +198,23 @@ class _Writer:
             return ["d" if kind is dict else "o", *([self.value(key), self.value(one)] for key, one in value.items())]
         if kind is deque:
             return ["q", value.maxlen, *map(self.value, value)]
-        name = kind.__name__
-        if _NODES.get(name) is not kind and _LEAVES.get(name) is not kind:
-            raise TypeError(f"a state holds a {name}, which cannot be kept")
+        return ["r", self.number(value)]
+
+    def number(self, value: Any) -> int:
+        """The place of an object in the table."""
         number = self.numbers.get(id(value))
         if number is None:
+            name = type(value).__name__
+            if _NODES.get(name) is not type(value) and _LEAVES.get(name) is not type(value):
+                raise TypeError(f"a state holds a {name}, which cannot be kept")
             number = self.numbers[id(value)] = len(self.rows)
             self.held.append(value)
             if name in _NODES:
                 self.rows.append(None)
                 self.waiting.append(value)
             else:
-                self.rows.append(_packed([name, value]))
-        return ["r", number]
+                self.rows.append((name, _packed(value)))
+        return number
 
 
 class _Reader:
@@ -171,6 +233,9 @@ class _Reader:
         }
         for (name, told), node in zip(rows, self.objects, strict=True):
             if name not in _NODES:
+                continue
+            if _NODES[name] in _SHAPED:
+                _shape(name).thaw(told, node, self.objects)
                 continue
             if name in fresh:
                 for field, default in fresh[name]().items():

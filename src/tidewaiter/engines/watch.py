@@ -41,8 +41,8 @@ POLLED = 1_000_000
 KEEP_EVERY = 180.0
 """Seconds between two times that the states are kept, where there is something to keep."""
 KEEP_ROWS = 500_000
-KEEP_AT_ONCE = 0.05
-"""Seconds that one turn may keep states for; the state of one host takes what it takes."""
+KEEP_AT_ONCE, KEEP_AT_MOST = 0.05, 0.2
+"""Seconds that one turn may keep states for (that of one host takes what it takes), and the share of the time in all."""
 FRESH = 2.0
 """Seconds for which nothing but what had just come in must have waited, for a watch that begins to be up to date."""
 SWEEP_EVERY = 30.0
@@ -336,12 +336,14 @@ class Watch:
             self._keep(lambda: state.keep_some(self.live, KEEP_AT_ONCE))
 
     def _keep(self, keep: Callable[[], object]) -> None:
-        """A failure is tried again later."""
+        """Keep, where it is not too early to; a failure is tried again later."""
         try:
-            if self._may_keep <= time.monotonic():
+            began = time.monotonic()
+            if self._may_keep <= began:
                 self._may_keep = 0.0
                 keep()
                 self._kept = time.monotonic()
+                self._may_keep = self._kept + (self._kept - began) * (1 / KEEP_AT_MOST - 1)
         except StoreError as error:
             self._may_keep = time.monotonic() + LONGEST_PAUSE
             self.report("error", "store_down", {"problem": str(error)})
@@ -353,6 +355,7 @@ class Watch:
         while time.monotonic() < end and self.turn(stopping=True):
             pass
         if self._commit is None and time.monotonic() < end:
+            self._may_keep = 0.0
             self._keep(lambda: self.state.keep(self.live))
         for feed in self.feeds:
             feed.close()
