@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action
@@ -53,10 +53,18 @@ class Draft:
     notes: set[str] = field(default_factory=set)
     number: int = -1  # place among the drafts of its host, given by a live engine
     touched: bool = True  # changed since a live engine last looked
+    told: ClassVar[Any] = None  # a live engine's, of each draft: is told when it changes
+
+    def touch(self) -> None:
+        """It changed."""
+        if not self.touched:
+            self.touched = True
+            if self.told is not None:
+                self.told(self)
 
     def see(self, stage: str | None, event: Event, summary: str) -> None:
         """Add an event as evidence, for a stage where it shows one. The first time that a stage is seen is its time."""
-        self.touched = True
+        self.touch()
         self.last = max(self.last, event.time)
         self.sources.add((event.log_source, event.kind.value))
         index = self._cite(event, summary)
@@ -86,7 +94,7 @@ class Draft:
 
     def mark(self, reason: str, detail: str = "") -> None:
         """Note a circumstance that judgement weighs."""
-        self.touched = True
+        self.touch()
         self.marks.setdefault(reason, detail[:200])
 
     def add_urls(self, urls: tuple[str, ...] | list[str]) -> None:
@@ -94,12 +102,12 @@ class Draft:
         for url in urls:
             if url not in self.urls:
                 self.urls.append(url)
-        self.touched = True
+        self.touch()
         self.url_keys = paths.url_keys(self.urls)
 
     def take_hashes(self, event: Event) -> None:
         """Hashes and size as an event gives them."""
-        self.touched = True
+        self.touch()
         self.sha256 = self.sha256 or event.sha256
         self.sha1 = self.sha1 or event.sha1
         self.md5 = self.md5 or event.md5

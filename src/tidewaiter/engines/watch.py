@@ -45,7 +45,8 @@ KEEP_AT_ONCE, KEEP_AT_MOST = 0.05, 0.2
 """Seconds that one turn may keep states for (that of one host takes what it takes), and the share of the time in all."""
 FRESH = 2.0
 """Seconds for which nothing but what had just come in must have waited, for a watch that begins to be up to date."""
-SWEEP_EVERY = 30.0
+SWEEP_EVERY, PRUNE_EVERY = 30.0, 1.0
+"""Seconds between two times that folds are swept, and that the window of cases is looked through."""
 LONGEST_PAUSE = 30.0
 """Seconds between two tries to commit."""
 TELL_AT_MOST = 0.25
@@ -110,6 +111,7 @@ class Watch:
         self._try_at = 0.0
         now = time.monotonic()
         self._ticked, self._kept, self._swept, self._tell_at, self._may_keep = now, now, now, 0.0, 0.0
+        self._prune_at = 0.0
         self._latest_at = self._fresh_since = now
         self._was_behind = True
         self._idle_turns = 0
@@ -235,7 +237,7 @@ class Watch:
                 self._latest_at = now
         self._caught_up(now)
         folds, cases = self.state.folds, self.state.cases
-        cases.take(folds.changes(all_now=not arrived))
+        cases.take(folds.changes(all_now=not arrived and self.order.idle))
         transfers: list[Transfer] = []
         withdrawn: list[Withdrawn] = []
         if cases.stale and (now >= self._tell_at or cases.crowded):
@@ -247,7 +249,9 @@ class Watch:
                     transfers.append(told.transfer)
             ended = time.monotonic()
             self._tell_at = ended + min(10.0, (ended - began) * (1 / TELL_AT_MOST - 1))
-        cases.prune(folds.latest)
+        if now >= self._prune_at or cases.crowded:
+            self._prune_at = now + PRUNE_EVERY
+            cases.prune(folds.latest)
         self.numbers.early = folds.evicted + cases.left_early
         if data is None and not self._moved and not cases.changed and not transfers and not withdrawn:
             return

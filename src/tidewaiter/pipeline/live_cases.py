@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidewaiter.correlation.join_index import HASH_WINDOW, Entry, entry_of
+from tidewaiter.correlation.join_index import HASH_WINDOW, URL_WINDOW, Entry, entry_of
 from tidewaiter.correlation.joins import Joins, host_names
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline.joining import Spread, completed
@@ -24,8 +24,9 @@ from tidewaiter.schema.transfer import Transfer
 
 SETTLED = 2 * HASH_WINDOW
 """A finished case so much older (log time, microseconds) than the newest can gain no partner any more."""
-NEAR = 600 * 1_000_000
-"""Cases so near in log time (microseconds) to one that changed are joined anew with it; farther ones by their hash only."""
+NEAR = 2 * URL_WINDOW
+"""Cases so near in log time (microseconds) to one that changed are joined anew with it: those that it may join, and those that
+may join these. Farther ones by their hash only, and those that they are joined with."""
 CASES_KEPT = 4_000
 """Cases of the window; beyond it finished ones leave it first, then the oldest, and are counted."""
 

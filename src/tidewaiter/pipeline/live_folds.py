@@ -38,7 +38,7 @@ DRAFTS_KEPT = 10_000
 LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
-_NOT_STATE = frozenset({"host", "view", "roles", "finals"})
+_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed"})
 _UPTO = "@upto"
 
 
@@ -65,6 +65,23 @@ class LiveHostFold(HostFold):
         self.processes.most = PROCESSES_KEPT
         self.numbered = 0
         self.finals: list[tuple[Draft, Case]] = []
+        self.changed: list[Draft] = []  # since last asked
+
+    def begin(self, draft: Draft) -> None:
+        """Take in a new transfer."""
+        super().begin(draft)
+        self.follow(draft)
+
+    def follow(self, draft: Draft) -> None:
+        """Notice when a transfer changes: to look at all of them for it would take too long."""
+        draft.told = self.changed.append  # type: ignore[misc]  # of this draft alone
+        if draft.touched:
+            self.changed.append(draft)
+
+    def resumed(self) -> None:
+        """The state was taken up."""
+        for draft in self.drafts:
+            self.follow(draft)
 
     def _release(self, before: int | None) -> list[Case]:
         held = self.drafts
@@ -83,7 +100,9 @@ class LiveHostFold(HostFold):
 
     def changes(self) -> Iterator[Change]:
         """What was given up or changed since last asked."""
-        for draft in self.drafts:
+        changed = [draft for draft in self.changed if not draft.released]
+        self.changed.clear()
+        for draft in changed:
             if draft.number < 0:
                 draft.number, self.numbered = self.numbered, self.numbered + 1
         for draft, case in self.finals:
@@ -91,10 +110,9 @@ class LiveHostFold(HostFold):
                 draft.number, self.numbered = self.numbered, self.numbered + 1
             yield Change(f"{self.host}#{draft.number:09}", case, True)
         self.finals = []
-        for draft in self.drafts:
-            if draft.touched:
-                draft.touched = False
-                yield Change(f"{self.host}#{draft.number:09}", assemble(draft, self.view.kinds, self.view.name), False)
+        for draft in changed:
+            draft.touched = False
+            yield Change(f"{self.host}#{draft.number:09}", assemble(draft, self.view.kinds, self.view.name), False)
 
 
 class _Shown(msgspec.Struct):
@@ -113,6 +131,7 @@ class LiveFolds:
         self.wire = WireCases(facts.usual, internal)
         self.groups: dict[str, LiveHostFold | WireFold] = {}
         self.pending: dict[int, list[LiveRow]] = {}  # tick -> rows that came with it
+        self._earliest: dict[int, int] = {}  # tick -> time of the earliest of its rows that wait, once it was asked for
         self.latest = 0  # time of the latest row taken
         self.evicted = 0  # folds and transfers that were ended before their time
         self.late = 0  # rows that came later than LATE; used, where what they belong to is still known
@@ -132,13 +151,21 @@ class LiveFolds:
             if isinstance(fold, LiveHostFold):
                 self._touched[host] = None
                 for draft in fold.drafts:
-                    draft.touched = True
+                    draft.touch()
         self.facts.shows_more.clear()
 
     def add(self, tick: int, rows: list[LiveRow]) -> None:
         """Rows that came in with this tick wait for their turn."""
         if rows:
             self.pending.setdefault(tick, []).extend(rows)
+            self._earliest.pop(tick, None)
+
+    def _waits_since(self, tick: int) -> int:
+        """Time of the earliest row that came with a tick and waits: thousands of them would be looked at in each tick."""
+        earliest = self._earliest.get(tick)
+        if earliest is None:
+            earliest = self._earliest[tick] = min(row.time for row in self.pending[tick])
+        return earliest
 
     @property
     def waiting(self) -> int:
@@ -147,7 +174,7 @@ class LiveFolds:
 
     def would_take(self, rule: Rule) -> bool:
         """Whether the rule lets a row through."""
-        return any(tick <= rule.arrived or any(row.time <= rule.before for row in rows) for tick, rows in self.pending.items())
+        return any(tick <= rule.arrived or self._waits_since(tick) <= rule.before for tick in self.pending)
 
     def apply(self, rule: Rule, number: int = 0) -> int:
         """Take the rows that the rule of this tick lets through, in their order; returns how many."""
@@ -155,9 +182,11 @@ class LiveFolds:
         for tick, rows in list(self.pending.items()):
             if tick <= rule.arrived:
                 taken += self.pending.pop(tick)
-            elif rule.before:
+                self._earliest.pop(tick, None)
+            elif self._waits_since(tick) <= rule.before:
                 taken += (row for row in rows if row.time <= rule.before)
                 later = [row for row in rows if row.time > rule.before]
+                self._earliest.pop(tick)
                 if later:
                     self.pending[tick] = later
                 else:
@@ -235,7 +264,7 @@ class LiveFolds:
             self._touched[group] = None
             if isinstance(fold, LiveHostFold):
                 for draft in fold.drafts:
-                    draft.touched = True
+                    draft.touch()
 
     def changes(self, *, all_now: bool = False) -> Iterator[Change]:
         """What changed since last asked. Wire groups that are costly to show wait for their turn unless `all_now`."""
@@ -302,6 +331,8 @@ class LiveFolds:
             return False
         fold = self._fold(group)
         vars(fold).update(held)
+        if isinstance(fold, LiveHostFold):
+            fold.resumed()
         self.groups[group] = fold
         return True
 
