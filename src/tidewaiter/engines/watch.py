@@ -37,7 +37,8 @@ QUEUED = 8_000_000
 """Bytes that may wait between feeds and readers; beyond them nothing is polled."""
 POLL = 0.1
 """Seconds between two looks for new lines, where none are known to be waiting."""
-POLLED = 1_000_000
+POLLED = 4_000_000
+"""Bytes that one poll brings: what comes in within several turns, so that a turn which takes long leaves no log behind."""
 KEEP_EVERY = 180.0
 """Seconds between two times that the states are kept, where there is something to keep."""
 KEEP_ROWS = 500_000

@@ -38,6 +38,8 @@ HOT = 10.0
 
 SLICE = 0.04
 """Seconds that a poll takes at most before it stops beginning something new."""
+CHUNK = 1_000_000
+"""Bytes of one file before it is the turn of the others."""
 
 _LATER = "it is read as soon as it appears; look whether the name is right"
 
@@ -116,7 +118,7 @@ class Feed:
         while queue and most > 0 and time.monotonic() < deadline:
             tracker = queue.popleft()
             self._ready.pop(tracker, None)
-            chunk = tracker.read(most, deadline)
+            chunk = tracker.read(min(most, CHUNK), deadline)
             if chunk is not None:
                 chunks.append(chunk)
                 most -= len(chunk.data)
