@@ -106,7 +106,6 @@ class _Shape:
     def __init__(self, kind: type[Any]) -> None:
         fields = dataclasses.fields(kind)
         hints = get_type_hints(kind, localns=dict.fromkeys(_NODES, int))
-        self.kind = kind
         self.names = [one.name for one in fields]
         self.values = attrgetter(*self.names)
         self.references = [place for place, one in enumerate(fields) if _NODE_NAME.search(str(one.type))]
