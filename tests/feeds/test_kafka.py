@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from feed_reader import FeedReader, numbers_are_right
+from kafka_client import produce
 from tidewaiter.errors import UsageError
 from tidewaiter.feed import Surroundings, open_feed
 
@@ -32,15 +33,6 @@ def start(kafka_address: str, tmp_path: Path) -> Iterator[Start]:
     yield begin
     for one in started:
         one.close()
-
-
-def produce(address: str, topic: str, values: list[bytes], *, partition: int = 0) -> None:
-    from confluent_kafka import Producer
-
-    producer = Producer({"bootstrap.servers": address, "log_level": 0})
-    for value in values:
-        producer.produce(topic, value, partition=partition)
-    assert producer.flush(60) == 0
 
 
 def told(address: str, topic: str, partition: int) -> int:

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kafka_client import produce
 from live_feed import EVE, WINDOWS, Watching, Writer, kept, mixed, scanned
 from nats_server import NatsServer
 
@@ -60,13 +61,10 @@ def test_logs_come_through_nats(nats_server: NatsServer, tmp_path: Path) -> None
 
 
 def test_logs_come_through_kafka_and_records_go_there(kafka_address: str, tmp_path: Path) -> None:
-    from confluent_kafka import Consumer, Producer
+    from confluent_kafka import Consumer
 
-    producer = Producer({"bootstrap.servers": kafka_address, "log_level": 0})
     for name, log in (("eve", EVE), ("windows", WINDOWS)):
-        for line in _lines(log):
-            producer.produce(name, line, partition=0)
-    assert producer.flush(30) == 0
+        produce(kafka_address, name, _lines(log))
     watching = _watching(
         tmp_path,
         f'[[input]]\ntype = "kafka"\nbrokers = ["{kafka_address}"]\ntopics = ["eve", "windows"]\n'

@@ -107,6 +107,7 @@ def test_rotated_truncated_and_compressed_logs_lose_nothing(tmp_path: Path, logs
     watching = Watching(tmp_path / "state", str(logs / "*"))
     watching.start()
     rotating = _Rotating(logs, lines, pace=len(lines) / 12)
+    rotating.status = watching.state / "status.json"
     rotating.run()
     time.sleep(3)
     assert watching.stop() == 0
@@ -127,16 +128,25 @@ class _Rotating(Writer):
     """Renames the audit log and compresses what was renamed, as logrotate does; copies and truncates EVE, once it was read."""
 
     rotations = 0
+    status = Path()  # of the watch that reads it
+    eve = 0  # records written
 
     def write(self, line: Line) -> None:
         super().write(line)
+        self.eve += line.log == EVE
         turn = self.lines.index(line)
         if turn % 400 == 399:
             self._rename()
         elif turn % 400 == 199 and EVE in self.files:
-            time.sleep(1.5)  # what was not read when a log is truncated is gone for everybody
+            _wait_for(self._eve_was_read, 60)  # what was not read when a log is truncated is gone for everybody
             os.truncate(self.folder / EVE, 0)
             self.rotations += 1
+
+    def _eve_was_read(self) -> bool:
+        if not self.status.exists():
+            return False
+        logs = json.loads(self.status.read_bytes())["logs"]
+        return any(log["log_file"].endswith(EVE) and log["lines"] == self.eve for log in logs)
 
     def _rename(self) -> None:
         self.rotations += 1

@@ -16,15 +16,19 @@ def told(number: signal.Signals) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_the_first_signal_interrupts_and_later_ones_do_not(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with _Interrupts() as interrupts:
-        interrupts.arm()
-        with pytest.raises(KeyboardInterrupt):
+    standing = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(number, standing)  # what runs in the background of a shell is born ignoring some
+    try:
+        with _Interrupts() as interrupts:
+            interrupts.arm()
+            with pytest.raises(KeyboardInterrupt):
+                told(number)
             told(number)
-        told(number)
-        told(signal.SIGTERM)
+            told(signal.SIGTERM)
 
-    assert signal.getsignal(number) is before
+        assert signal.getsignal(number) == standing
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_that_comes_too_early_waits_until_there_is_something_to_tidy_up() -> None:
