@@ -172,6 +172,7 @@ class Running:
         internal = tuple(options.internal)
         if policy.networks:
             internal = (*(internal or wire_knowledge.load().inside), *policy.networks)
+        store.database.checkpoint_aside()
         self.live = LiveStore(store)
         self.state = State(LiveFolds(facts, internal), LiveCases(Judge(facts.memory), facts.addresses))
         self.outlets = list(outlets)

@@ -119,7 +119,7 @@ class _Shown(msgspec.Struct):
     """What was last shown of a wire group."""
 
     keys: set[str] = set()
-    cost: float = 0.0
+    cost: float = 0.0  # seconds of the processor
     at: float = 0.0
 
 
@@ -290,7 +290,7 @@ class LiveFolds:
         self._touched = later
 
     def _preview(self, fold: WireFold, shown: _Shown, finished: set[str]) -> Iterator[Change]:
-        shown.at = time.monotonic()
+        shown.at, began = time.monotonic(), time.thread_time()
         cases = {}
         for case in self.wire.cases(_copied(fold).finish()):
             if case.transfer.stages["carried"].state == "seen" or self._settled(case):
@@ -301,7 +301,7 @@ class LiveFolds:
             if key not in finished:
                 yield Change(key, case, False)
         shown.keys = set(cases) - finished
-        shown.cost = time.monotonic() - shown.at
+        shown.cost = time.thread_time() - began
         if not shown.keys and _is_empty(fold):
             del self._shown[fold.host], self.groups[fold.host]
             self._seen.pop(fold.host, None)

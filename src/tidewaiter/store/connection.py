@@ -17,6 +17,7 @@ from sqlalchemy.engine import URL, make_url
 
 from tidewaiter.errors import StoreError, UsageError
 from tidewaiter.store import migrations
+from tidewaiter.store.checkpoints import LONGEST_LOG, Checkpoints
 
 PATIENCE = 60
 """Seconds that a writer waits for another one."""
@@ -52,6 +53,7 @@ class Database:
         self.shown = self.url.database or "" if self.is_sqlite else self.url.render_as_string(hide_password=True)
         if self.is_sqlite and not create and not Path(self.url.database or "").is_file():
             raise UsageError(f"there is no store at {self.shown}: tidewaiter scan PATH --store {self.shown} makes one")
+        self._checkpoints: Checkpoints | None = None
         with self._told():
             try:
                 self.engine = _engine(self.url, is_sqlite=self.is_sqlite)
@@ -86,9 +88,20 @@ class Database:
                 if not self.is_sqlite:
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
                 yield connection
+        if self._checkpoints is not None:
+            self._checkpoints.committed()
+
+    def checkpoint_aside(self) -> None:
+        """From now on commits wait for no checkpoint (SQLite): for an engine that commits all the time."""
+        if self.is_sqlite and self._checkpoints is None:
+            sa.event.listen(self.engine, "connect", _checkpoints_rarely)
+            self.engine.dispose()  # what is connected to already knows nothing of it
+            self._checkpoints = Checkpoints(self.shown)
 
     def close(self) -> None:
         """Close all connections."""
+        if self._checkpoints is not None:
+            self._checkpoints.close()
         self.engine.dispose()
 
     @contextlib.contextmanager
@@ -100,6 +113,10 @@ class Database:
             raise StoreError(f"store {self.shown}: {problem}") from None
         except exc.SQLAlchemyError as error:
             raise StoreError(f"store {self.shown}: {type(error).__name__}") from None
+
+
+def _checkpoints_rarely(raw: Any, _record: Any) -> None:
+    raw.execute(f"PRAGMA wal_autocheckpoint = {LONGEST_LOG}").close()
 
 
 def _engine(url: URL, *, is_sqlite: bool) -> sa.Engine:
