@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidewaiter.correlation.join_index import Entry, _parents, _Table, distance
+from tidewaiter.correlation.join_index import Entry, Table, distance, parents
 
 MOMENTS = st.lists(st.integers(0, 400), min_size=1, max_size=4).map(lambda found: tuple(sorted(found)))
 
@@ -21,7 +21,7 @@ def entry(number: int, times: tuple[int, ...]) -> Entry:
 
 @given(st.lists(MOMENTS, max_size=40), MOMENTS, st.integers(0, 60))
 def test_what_is_near_is_found_in_its_order(held: list[tuple[int, ...]], asked: tuple[int, ...], window: int) -> None:
-    table: _Table[str] = _Table()
+    table: Table[str] = Table()
     entries = [entry(number, times) for number, times in enumerate(held)]
     for one in entries:
         table.add("key", one)
@@ -36,4 +36,4 @@ PATHS = st.lists(st.sampled_from(["a", "b", "", "a.git"]), max_size=6).map("/".j
 @given(st.lists(PATHS, max_size=4), PATHS)
 def test_what_a_url_lies_below_is_what_it_begins_with(held: list[str], asked: str) -> None:
     for url in held:
-        assert (asked in _parents(url)) is (url.startswith(asked + "/") and asked.count("/") > 2)
+        assert (asked in parents(url)) is (url.startswith(asked + "/") and asked.count("/") > 2)

@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import ipaddress
 from bisect import bisect_left, bisect_right
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from operator import itemgetter
+from typing import Any, Generic, TypeVar
 
 from tidewaiter.correlation.wire_cases import ANALYTIC as WIRE
 from tidewaiter.reading import paths
@@ -107,16 +108,48 @@ def _apart(left: tuple[int, ...], right: tuple[int, ...]) -> int:
     return min(abs(one - other) for one in left for other in right)
 
 
-class _Table(Generic[Key]):
+def _times(entry: Entry) -> tuple[int, ...]:
+    return entry.times
+
+
+def times_connected(entry: Entry) -> tuple[int, ...]:
+    """All moments of an entry by which it may be joined."""
+    return (*entry.times, entry.connected)
+
+
+class Table(Generic[Key]):
     """Entries by a key, in the order in which they came; found by how near in time they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, moments: Callable[[Entry], tuple[int, ...]] = _times) -> None:
+        self._moments = moments
         self._all: dict[Key, list[Entry]] = {}
-        self._ordered: dict[Key, tuple[list[int], list[int]]] = {}  # moments, and the places of the entries that have them
+        self._ordered: dict[Key, tuple[list[int], list[Entry]]] = {}  # moments, and the entries that have them; once asked for
 
     def add(self, key: Key, entry: Entry) -> None:
-        """Note an entry. All are added before any is asked for."""
+        """Note an entry."""
         self._all.setdefault(key, []).append(entry)
+        ordered = self._ordered.get(key)
+        if ordered is not None:
+            for time in self._moments(entry):
+                place = bisect_right(ordered[0], time)
+                ordered[0].insert(place, time)
+                ordered[1].insert(place, entry)
+
+    def remove(self, key: Key, entry: Entry) -> None:
+        """Forget an entry that was added."""
+        found = self._all[key]
+        del found[next(place for place, one in enumerate(found) if one is entry)]
+        if not found:
+            del self._all[key]
+            self._ordered.pop(key, None)
+            return
+        ordered = self._ordered.get(key)
+        if ordered is not None:
+            for time in self._moments(entry):
+                place = bisect_left(ordered[0], time)
+                while ordered[1][place] is not entry:
+                    place += 1
+                del ordered[0][place], ordered[1][place]
 
     def near(self, key: Key, times: tuple[int, ...], window: int) -> list[Entry]:
         """Those of a key with a moment at most `window` (microseconds) from one of `times`."""
@@ -124,19 +157,19 @@ class _Table(Generic[Key]):
         if found is None:
             return []
         if len(found) <= _FEW:
-            return [entry for entry in found if _apart(times, entry.times) <= window]
+            return [entry for entry in found if _apart(times, self._moments(entry)) <= window]
         ordered = self._ordered.get(key)
         if ordered is None:
-            pairs = sorted((time, place) for place, entry in enumerate(found) for time in entry.times)
-            ordered = self._ordered[key] = [time for time, _ in pairs], [place for _, place in pairs]
-        moments, places = ordered
-        picked: set[int] = set()
+            pairs = sorted(((time, entry) for entry in found for time in self._moments(entry)), key=itemgetter(0))
+            ordered = self._ordered[key] = [time for time, _ in pairs], [entry for _, entry in pairs]
+        picked: dict[int, Entry] = {}
         for time in times:
-            picked.update(places[bisect_left(moments, time - window) : bisect_right(moments, time + window)])
-        return [found[place] for place in sorted(picked)]
+            some = ordered[1][bisect_left(ordered[0], time - window) : bisect_right(ordered[0], time + window)]
+            picked.update((entry.number, entry) for entry in some)
+        return [picked[number] for number in sorted(picked)]
 
 
-def _parents(url: str) -> list[str]:
+def parents(url: str) -> list[str]:
     """What a URL lies below, from the outermost that may be a repository inwards."""
     pieces = url.split("/", _DEEPEST)
     return ["/".join(pieces[:count]) for count in range(_SHALLOW + 2, len(pieces))]
@@ -146,35 +179,49 @@ class Index:
     """Wire entries by the keys that join."""
 
     def __init__(self, entries: Iterable[Entry]) -> None:
-        self._by_url: _Table[str] = _Table()
-        self._by_parent: _Table[str] = _Table()
-        self._by_redirect: _Table[str] = _Table()
-        self._by_hash: _Table[str] = _Table()
-        self._by_endpoint: _Table[tuple[str, int]] = _Table()
-        self._by_sender_only: _Table[str] = _Table()
-        self._by_session: _Table[str] = _Table()
-        self._by_sender: _Table[tuple[str, str]] = _Table()
+        self._by_url: Table[str] = Table()
+        self._by_parent: Table[str] = Table()
+        self._by_redirect: Table[str] = Table()
+        self._by_hash: Table[str] = Table()
+        self._by_endpoint: Table[tuple[str, int]] = Table()
+        self._by_sender_only: Table[str] = Table()
+        self._by_session: Table[str] = Table()
+        self._by_sender: Table[tuple[str, str]] = Table()
         for entry in entries:
-            self._add(entry)
+            self.add(entry)
 
-    def _add(self, entry: Entry) -> None:
+    def add(self, entry: Entry) -> None:
+        """Note a wire entry."""
+        for table, key in self._keys(entry):
+            table.add(key, entry)
+
+    def remove(self, entry: Entry) -> None:
+        """Forget a wire entry that was added."""
+        for table, key in self._keys(entry):
+            table.remove(key, entry)
+
+    def _keys(self, entry: Entry) -> Iterator[tuple[Table[Any], Hashable]]:
         for url in entry.urls:
-            self._by_url.add(url, entry)
+            yield self._by_url, url
         if entry.sender and entry.port:
-            for parent in {parent for url in entry.urls for parent in _parents(url)}:
-                self._by_parent.add(parent, entry)
+            for parent in {parent for url in entry.urls for parent in parents(url)}:
+                yield self._by_parent, parent
         for url in entry.redirected:
-            self._by_redirect.add(url, entry)
+            yield self._by_redirect, url
         if entry.sha256:
-            self._by_hash.add(entry.sha256, entry)
+            yield self._by_hash, entry.sha256
         if entry.sender and entry.protocol in _SPLIT_PROTOCOLS:
-            self._by_sender_only.add(entry.sender, entry)
+            yield self._by_sender_only, entry.sender
         if entry.sender and not entry.name:
-            self._by_session.add(entry.sender, entry)
+            yield self._by_session, entry.sender
         if entry.sender and entry.port:
-            self._by_endpoint.add((entry.sender, entry.port), entry)
+            yield self._by_endpoint, (entry.sender, entry.port)
         if entry.sender and entry.name:
-            self._by_sender.add((entry.sender, entry.name), entry)
+            yield self._by_sender, (entry.sender, entry.name)
+
+    def at(self, url: str, times: tuple[int, ...], window: int) -> list[Entry]:
+        """Those with a URL, at most `window` (microseconds) from one of `times`."""
+        return self._by_url.near(url, times, window)
 
     def siblings(self, wire: Entry) -> list[tuple[Entry, str]]:
         """What else a sensor told of the same act: the request beside the content, the data connection beside both."""

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tidewaiter.correlation.join_index import HASH_WINDOW, URL_WINDOW, Entry, entry_of
+from tidewaiter.correlation.join_index import HASH_WINDOW, Entry, entry_of
+from tidewaiter.correlation.join_reach import Reach
 from tidewaiter.correlation.joins import Joins, host_names
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline.joining import Spread, completed
@@ -24,9 +25,6 @@ from tidewaiter.schema.transfer import Transfer
 
 SETTLED = 2 * HASH_WINDOW
 """A finished case so much older (log time, microseconds) than the newest can gain no partner any more."""
-NEAR = 2 * URL_WINDOW
-"""Cases so near in log time (microseconds) to one that changed are joined anew with it: those that it may join, and those that
-may join these. Farther ones by their hash only, and those that they are joined with."""
 CASES_KEPT = 4_000
 """Cases of the window; beyond it finished ones leave it first, then the oldest, and are counted."""
 
@@ -78,8 +76,12 @@ class LiveCases:
         self._gone: list[tuple[str, str]] = []  # key and id of told cases that are none after all
         self._stale = False
         self._anew = True  # all are to be looked at
-        self._by_hash: dict[str, set[str]] = {}
+        self._reach = Reach()
+        self._keys: dict[int, str] = {}  # number of an entry -> key of its case
+        self._numbered = 0
+        self._left: list[Entry] = []  # entries of cases that were told and are no more, or are others now
         self._learned: dict[str, set[str]] = {}  # addresses of hosts by joins
+        self._known: dict[str, set[str]] = {}  # addresses of hosts, as they were when it was last told
 
     def __len__(self) -> int:
         return len(self._held)
@@ -93,39 +95,41 @@ class LiveCases:
             held = self._held.get(change.key)
             if change.case is None:
                 if held is not None:
-                    self._drop(change.key)
+                    self._left.append(self._drop(change.key))
                     if held.kept.told is not None:
                         self._gone.append((change.key, held.kept.told))
                 continue
             data = _ENCODER.encode(change.case)
             if held is None:
-                self._add(_Held(Kept(change.key, data, change.final), entry_of(0, change.case)))
+                self._add(_Held(Kept(change.key, data, change.final), self._entry(change.case)))
                 continue
             held.kept.final = change.final
             if held.kept.case != data:
                 held.kept.case = data
-                self._drop(change.key)
-                held.entry = entry_of(0, change.case)
+                self._left.append(self._drop(change.key))
+                held.entry = self._entry(change.case)
                 self._add(held)
                 held.version += 1
                 held.changed = True
 
+    def _entry(self, case: Case) -> Entry:
+        self._numbered += 1
+        return entry_of(self._numbered, case)
+
     def _add(self, held: _Held) -> None:
         self._held[held.kept.key] = held
-        if held.entry.sha256:
-            self._by_hash.setdefault(held.entry.sha256, set()).add(held.kept.key)
+        self._keys[held.entry.number] = held.kept.key
+        self._reach.add(held.entry)
 
-    def _drop(self, key: str) -> None:
+    def _drop(self, key: str) -> Entry:
         held = self._held.pop(key)
-        known = self._by_hash.get(held.entry.sha256 or "")
-        if known is not None:
-            known.discard(key)
-            if not known:
-                del self._by_hash[held.entry.sha256 or ""]
+        del self._keys[held.entry.number]
+        self._reach.remove(held.entry)
+        return held.entry
 
     def resume(self, kept: Kept) -> None:
         """Take up a case as it was kept. Raises msgspec.MsgspecError."""
-        self._add(_Held(kept, entry_of(0, _DECODER.decode(kept.case))))
+        self._add(_Held(kept, self._entry(_DECODER.decode(kept.case))))
         self._stale = self._anew = True
 
     def unfinished(self) -> list[str]:
@@ -157,35 +161,54 @@ class LiveCases:
         """
         return len(self._held) > CASES_KEPT * 5 // 4
 
-    def _looked_at(self) -> list[str]:
+    def _looked_at(self, known: dict[str, set[str]]) -> list[str]:
         """Keys of the cases to join and judge: those that changed, and all that may have to do with them."""
+        left, self._left = self._left, []
         if self._anew:
             return sorted(self._held)
-        changed = {key for key, one in self._held.items() if one.changed}
-        times = [self._held[key].entry.time for key in changed]
-        first, last = min(times, default=0) - NEAR, max(times, default=0) + NEAR
-        found = {key for key, one in self._held.items() if first <= one.entry.time <= last}
-        for key in changed:
-            found |= self._by_hash.get(self._held[key].entry.sha256 or "", set())
-        for key in list(found):
-            found |= self._held[key].partners & self._held.keys()
-        return sorted(found | changed)
+        changed = [one.entry for one in self._held.values() if one.changed]
+        changed += self._elsewhere(known)
+        return sorted(self._keys[entry.number] for entry in self._reach.reached(changed, left, self._joined))
+
+    def _joined(self, entry: Entry) -> Iterator[Entry]:
+        """The entries that one was last told with."""
+        for key in self._held[self._keys[entry.number]].partners:
+            held = self._held.get(key)
+            if held is not None:
+                yield held.entry
+
+    def _known_now(self) -> dict[str, set[str]]:
+        """Addresses of hosts, by their logs and by joins."""
+        known = {host: set(found) for host, found in self.addresses.items()}
+        for host, found in self._learned.items():
+            known.setdefault(host, set()).update(found)
+        return known
+
+    def _elsewhere(self, known: dict[str, set[str]]) -> list[Entry]:
+        """The entries of hosts whose addresses are others than when it was last told, and those to and from such addresses."""
+        if known == self._known:
+            return []
+        none: set[str] = set()
+        hosts = {host for host in known.keys() | self._known.keys() if known.get(host, none) != self._known.get(host, none)}
+        addresses = none.union(*(known.get(host, none) ^ self._known.get(host, none) for host in hosts))
+        entries = (one.entry for one in self._held.values())
+        return [one for one in entries if one.host in hosts or one.sender in addresses or one.receiver in addresses]
 
     def tell(self) -> Iterator[Told]:
         """Join and judge what changed; what differs from what was told before is told."""
-        order = self._looked_at()
         if self._anew:
             self._learned = {}
-        self._stale = self._anew = False
+        known = self._known_now()
+        order = self._looked_at(known)
         held = [self._held[key] for key in order]
-        joins = Joins(self.addresses)
-        for host, found in self._learned.items():
-            joins.addresses.setdefault(host, set()).update(found)
+        joins = Joins(known)
         for number, one in enumerate(held):
             entry = copy.copy(one.entry)
             entry.number = number
             joins.entries.append(entry)
         partners = joins.partners()
+        self._known = joins.addresses if self._anew else known
+        self._stale, self._anew = joins.addresses != self._known, False  # what was learned may change others
         names = host_names(joins.addresses)
         spread = Spread(joins, partners, names)
         taken = {other: number for number, pairs in partners.items() for other, _ in pairs}
@@ -193,8 +216,8 @@ class LiveCases:
         self._gone = []
         seen: dict[str, int] = {}
         told: list[Told] = []
-        for host, known in joins.addresses.items():
-            self._learned.setdefault(host, set()).update(known)
+        for host, addresses in joins.addresses.items():
+            self._learned.setdefault(host, set()).update(addresses)
         for number, one in enumerate(held):
             one.changed = False
             one.partners = frozenset(held[other].kept.key for other, _ in partners.get(number, ()))
@@ -271,19 +294,37 @@ class LiveCases:
     def prune(self, latest: int) -> None:
         """Let finished cases that nothing can join any more leave the window, and keep it within its bound.
 
-        What was not told as it is now stays until it is.
+        What was not told as it is now stays until it is; what was joined leaves together.
         """
-        told = [(key, one) for key, one in self._held.items() if not one.changed]
-        old = [key for key, one in told if one.kept.final and one.entry.time + SETTLED < latest]
-        for key in old:
+        old = {key for key, one in self._held.items() if self._may_leave(one) and one.entry.time + SETTLED < latest}
+        while stay := {key for key in old if not (self._held[key].partners & self._held.keys()) <= old}:
+            old -= stay
+        for key in sorted(old):
             self._leave(key)
         over = len(self._held) - CASES_KEPT
         if over > 0:
-            left = [one for one in self._held.values() if not one.changed]
-            ranked = sorted(left, key=lambda one: (not one.kept.final, one.entry.time, one.kept.key))
-            self.left_early += min(over, len(ranked))
-            for one in ranked[:over]:
-                self._leave(one.kept.key)
+            self._shed(over)
+
+    @staticmethod
+    def _may_leave(one: _Held) -> bool:
+        return one.kept.final and not one.changed
+
+    def _shed(self, over: int) -> None:
+        """Let so many cases leave before their time: finished ones first, then the oldest."""
+        left = [one for one in self._held.values() if not one.changed]
+        for one in sorted(left, key=lambda one: (not self._is_over(one), one.entry.time, one.kept.key)):
+            if over <= 0:
+                return
+            together = sorted({one.kept.key, *one.partners} & self._held.keys())
+            for key in together if not any(self._held[key].changed for key in together) else ():
+                over -= 1
+                self.left_early += 1
+                self._leave(key)
+
+    def _is_over(self, one: _Held) -> bool:
+        """Whether neither a case nor what it was joined with can change any more."""
+        joined = (self._held.get(key) for key in one.partners)
+        return self._may_leave(one) and all(other is None or self._may_leave(other) for other in joined)
 
     def _leave(self, key: str) -> None:
         self._drop(key)

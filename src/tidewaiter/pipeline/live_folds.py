@@ -7,7 +7,6 @@ that the same ticks give the same state again.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
@@ -20,12 +19,13 @@ from tidewaiter.correlation import freezing, wire_keys
 from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.host import HostFold, HostView
-from tidewaiter.correlation.wire import WireFold
 from tidewaiter.errors import StateError
 from tidewaiter.pipeline.live_facts import LiveFacts
 from tidewaiter.pipeline.live_reading import Facts, LiveRow
+from tidewaiter.pipeline.live_wire import TOGETHER, LiveWireFold, Shown, show
 from tidewaiter.pipeline.run import WireCases
 from tidewaiter.pipeline.years import folder_of
+from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.case import Case
 
 SECOND = 1_000_000
@@ -38,7 +38,7 @@ DRAFTS_KEPT = 10_000
 LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
-_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed"})
+_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed", "touched"})
 _UPTO = "@upto"
 
 
@@ -115,21 +115,13 @@ class LiveHostFold(HostFold):
             yield Change(f"{self.host}#{draft.number:09}", assemble(draft, self.view.kinds, self.view.name), False)
 
 
-class _Shown(msgspec.Struct):
-    """What was last shown of a wire group."""
-
-    keys: set[str] = set()
-    cost: float = 0.0  # seconds of the processor
-    at: float = 0.0
-
-
 class LiveFolds:
     """All folds, the rows that wait for their turn, and what is known beside them."""
 
     def __init__(self, facts: LiveFacts, internal: tuple[str, ...] = ()) -> None:
         self.facts = facts
         self.wire = WireCases(facts.usual, internal)
-        self.groups: dict[str, LiveHostFold | WireFold] = {}
+        self.groups: dict[str, LiveHostFold | LiveWireFold] = {}
         self.pending: dict[int, list[LiveRow]] = {}  # tick -> rows that came with it
         self._earliest: dict[int, int] = {}  # tick -> time of the earliest of its rows that wait, once it was asked for
         self.latest = 0  # time of the latest row taken
@@ -138,7 +130,7 @@ class LiveFolds:
         self._seen: dict[str, int] = {}  # group -> time of its latest row
         self._touched: dict[str, None] = {}
         self._finals: list[Change] = []
-        self._shown: dict[str, _Shown] = {}
+        self._shown: dict[str, Shown] = {}
         self.dirty: set[str] = set()  # changed since they were last kept
         self.upto: dict[str, int] = {}  # group -> tick up to which its kept state has everything, while ticks are done again
 
@@ -216,8 +208,8 @@ class LiveFolds:
         self._advance(fold, rows, rows[-1].time)
         self._seen[group] = max(seen, rows[-1].time)
 
-    def _advance(self, fold: LiveHostFold | WireFold, rows: Sequence[LiveRow], watermark: int) -> None:
-        if isinstance(fold, WireFold):
+    def _advance(self, fold: LiveHostFold | LiveWireFold, rows: Sequence[LiveRow], watermark: int) -> None:
+        if isinstance(fold, LiveWireFold):
             events = [(row.event, ()) for row in rows if row.event is not None]
             for case in self.wire.cases(fold.step(events, watermark)):
                 self._finals.append(Change(_wire_key(fold.host, case), case, True))
@@ -225,9 +217,9 @@ class LiveFolds:
             fold.advance([row.glimpse for row in rows if row.glimpse is not None], watermark)
             self.evicted += fold.shed()
 
-    def _fold(self, group: str) -> LiveHostFold | WireFold:
+    def _fold(self, group: str) -> LiveHostFold | LiveWireFold:
         if group.startswith(wire_keys.PREFIX):
-            return WireFold(group, self.wire.view)
+            return LiveWireFold(group, self.wire.view)
         return LiveHostFold(group, self.facts.view(group))
 
     def sweep(self, watermark: int, number: int = 0) -> None:
@@ -265,6 +257,8 @@ class LiveFolds:
             if isinstance(fold, LiveHostFold):
                 for draft in fold.drafts:
                     draft.touch()
+            else:
+                fold.touch_all()
 
     def changes(self, *, all_now: bool = False) -> Iterator[Change]:
         """What changed since last asked. Wire groups that are costly to show wait for their turn unless `all_now`."""
@@ -276,11 +270,11 @@ class LiveFolds:
         later: dict[str, None] = {}
         for group in self._touched:
             fold = self.groups.get(group)
-            if isinstance(fold, WireFold):
-                shown = self._shown.setdefault(group, _Shown())
+            if isinstance(fold, LiveWireFold):
+                shown = self._shown.setdefault(group, Shown())
                 if not all_now and time.monotonic() - shown.at < 20 * shown.cost:
                     later[group] = None
-                    shown.keys -= finished.get(group, set())
+                    shown.finish(finished.get(group, set()))
                     continue
                 yield from self._preview(fold, shown, finished.get(group, set()))
             elif fold is not None:
@@ -289,23 +283,26 @@ class LiveFolds:
                 yield from (Change(key, None, True) for key in self._shown.pop(group).keys - finished.get(group, set()))
         self._touched = later
 
-    def _preview(self, fold: WireFold, shown: _Shown, finished: set[str]) -> Iterator[Change]:
+    def _preview(self, fold: LiveWireFold, shown: Shown, finished: set[str]) -> Iterator[Change]:
         shown.at, began = time.monotonic(), time.thread_time()
-        cases = {}
-        for case in self.wire.cases(_copied(fold).finish()):
-            if case.transfer.stages["carried"].state == "seen" or self._settled(case):
-                cases[_wire_key(fold.host, case)] = case
-        for key in shown.keys - finished - cases.keys():
+        cases, gone = show(fold, shown, lambda found: self._keyed(fold.host, found), self._may_be_shown)
+        for key in gone - finished:
             yield Change(key, None, True)
         for key, case in cases.items():
             if key not in finished:
                 yield Change(key, case, False)
-        shown.keys = set(cases) - finished
+        shown.finish(finished)
         shown.cost = time.thread_time() - began
-        if not shown.keys and _is_empty(fold):
+        if fold.is_empty and not shown.keys:
             del self._shown[fold.host], self.groups[fold.host]
             self._seen.pop(fold.host, None)
             self.dirty.add(fold.host)
+
+    def _keyed(self, group: str, found: Iterable[Carried]) -> Iterator[tuple[str, Case]]:
+        return ((_wire_key(group, case), case) for case in self.wire.cases(found))
+
+    def _may_be_shown(self, case: Case) -> bool:
+        return case.transfer.stages["carried"].state == "seen" or self._settled(case)
 
     def _settled(self, case: Case) -> bool:
         from tidewaiter.schema.moments import parse_time
@@ -333,6 +330,8 @@ class LiveFolds:
         vars(fold).update(held)
         if isinstance(fold, LiveHostFold):
             fold.resumed()
+        else:
+            fold.touch_all()
         self.groups[group] = fold
         return True
 
@@ -341,7 +340,7 @@ class LiveFolds:
         for key in keys:
             group = _group_of(key)
             if group.startswith(wire_keys.PREFIX):
-                self._shown.setdefault(group, _Shown()).keys.add(key)
+                self._shown.setdefault(group, Shown()).parts.setdefault(TOGETHER, set()).add(key)
                 self._touched[group] = None
 
 
@@ -359,15 +358,3 @@ def _wire_key(group: str, case: Case) -> str:
 
 def _group_of(key: str) -> str:
     return key.rpartition("#")[0]
-
-
-def _copied(fold: WireFold) -> WireFold:
-    """The same fold once more, for finishing it without harm; events are shared, nothing changes them."""
-    twin = WireFold(fold.host, fold.view)
-    vars(twin).update(copy.deepcopy({name: value for name, value in vars(fold).items() if name not in _NOT_STATE}))
-    return twin
-
-
-def _is_empty(fold: WireFold) -> bool:
-    """Whether nothing waits in a fold."""
-    return not any(value for name, value in vars(fold).items() if name not in _NOT_STATE and isinstance(value, dict | list))
