@@ -196,7 +196,8 @@ class LiveCases:
 
     def tell(self) -> Iterator[Told]:
         """Join and judge what changed; what differs from what was told before is told."""
-        if self._anew:
+        anew = self._anew
+        if anew:
             self._learned = {}
         known = self._known_now()
         order = self._looked_at(known)
@@ -207,14 +208,14 @@ class LiveCases:
             entry.number = number
             joins.entries.append(entry)
         partners = joins.partners()
-        self._known = joins.addresses if self._anew else known
+        self._known = joins.addresses if anew else known
         self._stale, self._anew = joins.addresses != self._known, False  # what was learned may change others
         names = host_names(joins.addresses)
         spread = Spread(joins, partners, names)
         taken = {other: number for number, pairs in partners.items() for other, _ in pairs}
         withdrawn: list[tuple[str, int | None]] = [(identity, None) for _, identity in self._gone]
         self._gone = []
-        seen: dict[str, int] = {}
+        owners = {} if anew else {one.kept.told: one.kept.key for one in held if one.kept.told is not None}
         told: list[Told] = []
         for host, addresses in joins.addresses.items():
             self._learned.setdefault(host, set()).update(addresses)
@@ -225,18 +226,16 @@ class LiveCases:
                 one.partners = frozenset((held[taken[number]].kept.key,))
                 if one.kept.told is not None:
                     withdrawn.append((one.kept.told, taken[number]))
+                    owners.pop(one.kept.told, None)
                     self._set_told(one, None, "")
                 one.signature = None
                 continue
             signature = self._signature(number, held, partners, spread, names)
             if signature == one.signature and one.kept.told is not None:
-                seen[one.kept.told] = seen.get(one.kept.told, 0) + 1
                 continue
             one.signature = signature
             transfer = self._transfer(number, held, partners, spread, names)
-            seen[transfer.id] = seen.get(transfer.id, 0) + 1
-            if seen[transfer.id] > 1:
-                transfer.id = f"{transfer.id}-{seen[transfer.id]}"
+            transfer.id = _own_id(transfer.id, one.kept, owners)
             digest = hashlib.sha256(msgspec.json.encode(transfer)).hexdigest()
             if one.kept.told is not None and one.kept.told != transfer.id:
                 withdrawn.append((one.kept.told, number))
@@ -329,3 +328,18 @@ class LiveCases:
     def _leave(self, key: str) -> None:
         self._drop(key)
         self.changed.add(key)
+
+
+def _own_id(identity: str, kept: Kept, owners: dict[str, str]) -> str:
+    """An id of one's own where several logs hold copies of one event: the first has it bare, and each keeps what it has."""
+    mine = kept.told
+    if mine is not None and owners.get(mine) == kept.key:
+        if mine == identity or mine.startswith(f"{identity}-"):
+            return mine
+        del owners[mine]
+    number, found = 1, identity
+    while owners.get(found, kept.key) != kept.key:
+        number += 1
+        found = f"{identity}-{number}"
+    owners[found] = kept.key
+    return found

@@ -146,5 +146,6 @@ def show(
             else:
                 take(number, fold.of_flow(flow), flow)
     if shown.shared or fold.has_shared or TOGETHER in shown.parts:
-        take(TOGETHER, fold.of_several(shown.shared.values()), None)
+        several = [flow for number, flow in alive.items() if number in shown.shared]  # in the order in which they end
+        take(TOGETHER, fold.of_several(several), None)
     return cases, before - cases.keys()
