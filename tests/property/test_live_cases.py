@@ -85,6 +85,42 @@ def _tell(cases: LiveCases, told: dict[str, Any]) -> None:
                 told[one.id] = msgspec.to_builtins(one.transfer)
 
 
+def _case(*, wire: bool, at: int = 0) -> Case:
+    """Both sides of one download."""
+    moment, url = render_time(START + at * SECOND), URLS[0]
+    stages = {stage: StageRecord(state="not_seen") for stage in STAGES}
+    stages["carried" if wire else "commanded"] = StageRecord(state="seen", time=moment, evidence=[0])
+    transfer = Transfer(
+        id=f"of {wire} {at}",
+        time=moment,
+        device=Device(hostname=None if wire else "web1", ip=HOSTS["web1"] if wire else None),
+        process=Process(),
+        src=Origin(url=url),
+        dst=Landing(path=None if wire else "/tmp/kit"),
+        file=File(name="kit"),
+        stages=stages,
+        evidence=[EvidenceRow(log_file="log", record="1", time=moment, log_source="any", summary="")],
+    )
+    action = Action(kind=ActionKind.INGRESS, utility="curl", urls=(url or "",))
+    return Case(transfer=transfer, action=action, analytic="wire" if wire else "command_execution", urls=action.urls)
+
+
+def test_a_file_on_the_wire_stays_with_the_transfer_that_it_was_joined_with() -> None:
+    cases, told = _new(), dict[str, Any]()
+    host = _case(wire=False)
+    cases.take([Change("host", host, False), Change("wire", _case(wire=True, at=1), True)])
+    _tell(cases, told)
+    assert told["of False 0"]["stages"]["carried"]["state"] == "seen"
+    cases.prune(START + 20 * 3_600 * SECOND)
+    assert len(cases) == 2
+    host.transfer.stages["run"] = StageRecord(state="seen")
+    cases.take([Change("host", host, True)])  # it was run hours later, and is over
+    _tell(cases, told)
+    assert (told["of False 0"]["stages"]["carried"]["state"], told["of False 0"]["stages"]["run"]["state"]) == ("seen", "seen")
+    cases.prune(START + 30 * 3_600 * SECOND)
+    assert len(cases) == 0
+
+
 @settings(max_examples=300, deadline=None)
 @given(ACTS)
 def test_one_by_one_is_as_all_at_once(acts: list[tuple[str, Case | None, bool]]) -> None:
