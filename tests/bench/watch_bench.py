@@ -3,6 +3,7 @@
     python tests/bench/watch_bench.py load [--rate 20000] [--seconds 60]
     python tests/bench/watch_bench.py catch-up [--rate 20000] [--seconds 60]
     python tests/bench/watch_bench.py kills [--count 50]
+    python tests/bench/watch_bench.py troubles [--seconds 300]
 
 It says; it asserts nothing but that no transfer is lost or told twice.
 """
@@ -26,6 +27,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 from measure import measure  # noqa: E402 - likewise
 
 from live_feed import Watching, Writer, kept, mixed, scanned  # noqa: E402 - beside this folder, which is run as a program
+from live_trouble import Receiver, Rotating, SmallDisk, as_told, wait_for  # noqa: E402 - likewise
 
 RECENT = 60.0
 """Seconds of stored records that are looked at each time."""
@@ -176,10 +178,80 @@ def kills(count: int) -> None:
           f"{sum(found[key] != wanted[key] for key in found.keys() & wanted.keys())} other than by the scan")  # fmt: skip
 
 
+def troubles(seconds: float) -> None:
+    """Everything at once for so long: rotated, compressed and truncated logs, kills, full disks, locks, a sink that is down."""
+    work = Path(tempfile.mkdtemp(prefix="tidewaiter-bench-"))
+    small = SmallDisk(work / "small", 48_000_000)
+    receiver = Receiver()
+    try:
+        _troubles(work, small, receiver, seconds)
+    finally:
+        receiver.down()
+        small.close()
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _troubles(work: Path, small: SmallDisk, receiver: Receiver, seconds: float) -> None:
+    logs, whole, settings = work / "logs", work / "whole", work / "watch.toml"
+    logs.mkdir()
+    whole.mkdir()
+    lines = list(mixed(seconds, rate=100))
+    Writer(whole, lines, pace=1e9).run()
+    settings.write_text(
+        f'[[input]]\ntype = "files"\npaths = ["{logs}/*"]\n'
+        f'[[sink]]\ntype = "webhook"\nurl = "http://127.0.0.1:{receiver.port}/"\n',
+        encoding="utf-8",
+    )
+    watching = Watching(small.place / "state", str(settings))
+    watching.errors = work / "errors"
+    rotating = Rotating(logs, lines, pace=len(lines) / seconds, store=watching.store)
+    watching.start()
+    wait_for(lambda: (watching.state / "status.json").exists(), 60)
+    rotating.start()
+    chance, happened = random.Random(7), dict.fromkeys(("killed", "full disk", "locked store", "sink down"), 0)
+    assert rotating.thread is not None
+    while rotating.thread.is_alive():
+        time.sleep(chance.uniform(1, 4))
+        trouble = chance.choice(list(happened))
+        happened[trouble] += 1
+        if trouble == "killed":
+            watching.kill()
+            watching.start()
+        elif trouble == "full disk":
+            small.fill()
+            time.sleep(chance.uniform(1, 5))
+            small.free()
+        elif trouble == "locked store":
+            with sqlite3.connect(watching.store, timeout=30) as lock:
+                lock.execute("begin immediate")
+                time.sleep(chance.uniform(1, 5))
+                lock.rollback()
+        else:
+            receiver.up()
+            time.sleep(chance.uniform(1, 5))
+            receiver.down()
+    rotating.join()
+    receiver.up()
+    wanted = scanned(str(whole))
+    wait_for(lambda: len(kept(watching.store)) >= len(wanted), 120)
+    watching.stop()
+    watching.finish()
+    found, errors = kept(watching.store), watching.errors.read_text(encoding="utf-8")
+    wait_for(lambda: receiver.newest().keys() == found.keys(), 10)
+    print(f"{seconds:.0f} s of feed, {len(lines):,} events; {rotating.rotations} rotations and truncations; "
+          + ", ".join(f"{name} {count} times" for name, count in happened.items()))  # fmt: skip
+    said = (f"{name} {errors.count(name)}" for name in ("store_down", "store_up", "sink_down", "sink_up", "resumed"))
+    print("said: " + ", ".join(said))
+    mine, theirs = as_told(found), as_told(wanted)
+    print(f"transfers: {len(found)} kept, {len(wanted)} by a scan of what was written, "
+          f"{sum(one != other for one, other in zip(mine, theirs, strict=False))} told in another way; "
+          f"{len(receiver.newest())} at the sink")  # fmt: skip
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run one of the two."""
+    """Run one of them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("load", "catch-up", "kills"))
+    parser.add_argument("what", choices=("load", "catch-up", "kills", "troubles"))
     parser.add_argument("--rate", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--count", type=int, default=50)
@@ -188,6 +260,8 @@ def main(arguments: list[str] | None = None) -> int:
         load(chosen.rate, chosen.seconds)
     elif chosen.what == "catch-up":
         catch_up(chosen.rate, chosen.seconds)
+    elif chosen.what == "troubles":
+        troubles(chosen.seconds)
     else:
         kills(chosen.count)
     return 0
