@@ -108,10 +108,9 @@ class Receiver:
 
     def __init__(self) -> None:
         self.got: list[dict[str, Any]] = []
+        self.port = 0
         self._server: http.server.HTTPServer | None = None
         self.up()
-        assert self._server is not None
-        self.port = self._server.server_address[1]
         self.down()
 
     def up(self) -> None:
@@ -127,8 +126,9 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that http.server gives it
                 """Nothing on the terminal."""
 
-        self._server = _Server(("127.0.0.1", getattr(self, "port", 0)), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        server = self._server = _Server(("127.0.0.1", self.port), Handler)
+        self.port = server.server_address[1]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def down(self) -> None:
         """Listen no more."""

@@ -143,7 +143,8 @@ def _another_file(fold: HostFold, draft: Draft, event: Event) -> bool:
     fold.begin(twin)
     if draft.process is not None:
         for connection in draft.process.recent_connections:
-            claims.attach_connection(twin, connection.read())
+            if abs(connection.time - draft.time) < claims.ATTACH_WINDOW:
+                claims.attach_connection(twin, connection.read())
         fold.processes.own(draft.process, twin)
     _landed(fold, twin, event, False)
     return True
@@ -257,6 +258,7 @@ def started(fold: HostFold, event: Event, process: Process, claimed: list[Draft]
             draft = find_file(fold, word, process.told.cwd)
             if draft is not None and draft not in claimed:
                 process.unpacks = draft
+                fold.processes.note_unusual(process)
                 _remember_copy(fold, draft, program, arguments, process.told.cwd)
 
 

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import functools
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog import roles
-from tidewaiter.correlation import after, claims, pending
+from tidewaiter.correlation import after, claims, pending, quiet
 from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
+from tidewaiter.correlation.outline import Stretch
 from tidewaiter.correlation.processes import MOST, RECENT, Process, Processes
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
@@ -61,6 +63,7 @@ class HostFold:
         self.inbound: list[Glimpse] = []
         self.newest = 0  # time of the latest draft
         self.roles = roles.load()
+        self.passed: deque[Stretch] = deque()  # rows of late that were passed over (`correlation.quiet`)
         self._hints: set[str] | None = None  # first words of all names under which something is known; None: to be made
         self._swept = 0
 
@@ -74,13 +77,17 @@ class HostFold:
 
     def advance(self, glimpses: Iterable[Glimpse], watermark: int) -> list[Case]:
         """As `step`, of rows that are packed."""
+        if self.passed:
+            glimpses = list(glimpses)
+            if glimpses:
+                quiet.recall(self, glimpses[0].time)
         done: list[Case] = []
-        due = (self._swept + 1) * SWEEP
+        due = self.due
         skims = _SKIMS
         for glimpse in glimpses:
             if glimpse.time >= due:
-                done += self._sweep(glimpse.time)
-                due = (self._swept + 1) * SWEEP
+                done += self.sweep(glimpse.time)
+                due = self.due
             if glimpse.findings:
                 self._take(glimpse)
             else:
@@ -90,10 +97,20 @@ class HostFold:
                 else:
                     skim(self, glimpse)
         if watermark >= due:
-            done += self._sweep(watermark)
+            done += self.sweep(watermark)
         return done
 
-    def _sweep(self, now: int) -> list[Case]:
+    def advance_lazily(self, stretches: Sequence[Stretch], rows: Callable[[], Sequence[Glimpse]]) -> list[Case]:
+        """As `advance`, of rows that need not even be unpacked where nothing in them can matter: see `quiet.advance`."""
+        return quiet.advance(self, stretches, rows)
+
+    @property
+    def due(self) -> int:
+        """From which time on finished transfers are looked for again."""
+        return (self._swept + 1) * SWEEP
+
+    def sweep(self, now: int) -> list[Case]:
+        """Give up the transfers that are finished at this time."""
         self._swept = now // SWEEP
         return self._release(self._swept * SWEEP - LIFETIME)
 
@@ -172,12 +189,22 @@ class HostFold:
             parent is not None
             and parent.clear != processes.owners
             and processes.asked_lately(parent, 1, glimpse.time - _CARRY)  # it may be a loader
-        ) or ((self.by_path or self.by_hash) and self._names_something(glimpse, process)):
+        ) or ((self.by_path or self.by_hash) and self.names_something(glimpse, process)):
             after.started(self, glimpse.read(), process, [])
         if glimpse.sign:
             pending.shell_started(self, glimpse, process)
 
-    def _names_something(self, glimpse: Glimpse, process: Process) -> bool:
+    def skim(self, glimpse: Glimpse) -> None:
+        """Any event that nothing was found in."""
+        _SKIMS[glimpse.kind](self, glimpse)
+
+    def started_of_interest(self, glimpse: Glimpse, process: Process) -> None:
+        """A program started that names what was brought in, or reads what a sibling brings."""
+        after.started(self, glimpse.read(), process, [])
+        if glimpse.sign:
+            pending.shell_started(self, glimpse, process)
+
+    def names_something(self, glimpse: Glimpse, process: Process) -> bool:
         """Whether a start may be of something that was brought in, or name it."""
         key, base, archive, handles = after.image_of(glimpse.path or process.told.name)
         by_base = self.by_base

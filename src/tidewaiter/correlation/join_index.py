@@ -151,6 +151,10 @@ class Table(Generic[Key]):
                     place += 1
                 del ordered[0][place], ordered[1][place]
 
+    def every(self, key: Key) -> list[Entry]:
+        """Those of a key."""
+        return self._all.get(key, [])
+
     def near(self, key: Key, times: tuple[int, ...], window: int) -> list[Entry]:
         """Those of a key with a moment at most `window` (microseconds) from one of `times`."""
         found = self._all.get(key)

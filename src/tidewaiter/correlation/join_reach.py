@@ -6,7 +6,7 @@ they hold the same file, or where one may have brought the other on to its host.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from typing import Any
 
 from tidewaiter.correlation.join_index import (
@@ -71,11 +71,16 @@ class Reach:
                 self._askers.remove(key, entry)
 
     def reached(
-        self, changed: Iterable[Entry], gone: Iterable[Entry], joined: Callable[[Entry], Iterable[Entry]]
+        self,
+        changed: Iterable[Entry],
+        gone: Iterable[Entry],
+        joined: Callable[[Entry], Iterable[Entry]],
+        hosts: Container[str | None],
     ) -> list[Entry]:
         """The entries that have to do with what changed and what is gone, themselves or through others; without what is gone.
 
-        `joined` gives the entries that one was joined with when it was last looked at.
+        `joined` gives the entries that one was joined or linked with when it was last looked at, `hosts` are the addresses of
+        known hosts: what comes from there may have come to that host long before.
         """
         found: dict[int, Entry] = {}
         candidates: dict[int, list[Entry]] = {}  # of a host's entry, once they were asked for
@@ -98,12 +103,12 @@ class Reach:
             if entry.on_wire:  # that it is there may keep others from being joined
                 visit(self._may_ask(entry))
         for entry in gone:
-            visit(self._beside(entry))
+            visit(self._beside(entry, hosts))
             visit(self._may_ask(entry) if entry.on_wire else candidates_of(entry))
         while waiting:
             entry = waiting.pop()
             visit(joined(entry))
-            visit(self._beside(entry))
+            visit(self._beside(entry, hosts))
             if entry.on_wire:
                 visit(host for host in self._may_ask(entry) if any(wire is entry for wire in candidates_of(host)))
             else:
@@ -125,12 +130,14 @@ class Reach:
         if wire.sender and wire.port:
             yield from near(("endpoint", wire.sender, wire.port), wire.times, ENDPOINT_WINDOW)
 
-    def _beside(self, entry: Entry) -> Iterator[Entry]:
+    def _beside(self, entry: Entry, hosts: Container[str | None]) -> Iterator[Entry]:
         """Those with the same content or name, and on the wire what belongs to the same act."""
         for key in _exactly(entry):
             yield from self._same.get(key, {}).values()
         if entry.name:
             yield from self._by_name.near(entry.name, entry.times, NEAR)
+            from_host = entry.sender in hosts
+            yield from (one for one in self._by_name.every(entry.name) if from_host or one.sender in hosts)
             yield from self._senders.near(entry.name, entry.times, NEAR)
         for time, name, _ in entry.sent:
             yield from self._by_name.near(name, (time,), NEAR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -153,6 +154,7 @@ class Processes:
         self.by_pid: dict[int | None, Process] = {}  # asked for None, it has nothing
         self._kept: deque[Process] = deque()  # in the order in which they became known
         self._nameless = False  # whether a sensor told of a start without a pid
+        self.unusual: set[str | int] = set()  # keys and pids of those that unpack, or whose program is not known
         self.owners = 0  # processes that asked for a transfer
         self.evicted = 0
 
@@ -183,6 +185,19 @@ class Processes:
         elif found.path is None:
             found.path = glimpse.read().process_path
         return found
+
+    def note_unusual(self, process: Process) -> None:
+        """What it does is looked at, until its program is known and it unpacks nothing."""
+        self.unusual.update(one for one in (process.key, process.pid) if one is not None)
+
+    def any_unusual(self, keys: Iterable[str], pids: Iterable[int]) -> bool:
+        """Whether one of these processes is such a one."""
+        if not self.unusual or self.unusual.isdisjoint((*keys, *pids)):
+            return False
+        found = [(key, self.by_key.get(key)) for key in keys] + [(pid, self.by_pid.get(pid)) for pid in pids]
+        over = {one for one, process in found if process is None or (process.path is not None and process.unpacks is None)}
+        self.unusual -= over
+        return any(one in self.unusual for one, _ in found)
 
     def own(self, process: Process, draft: Draft) -> None:
         """The process asked for this transfer, or what it says belongs to it."""
@@ -247,6 +262,8 @@ class Processes:
             self._nameless = True
             self._keep(fresh)
             return fresh
+        if glimpse.path is None:
+            self.note_unusual(fresh)
         if key:  # as _keep, which costs a call
             self.by_key[key] = fresh
         self.by_pid[pid] = fresh
@@ -290,6 +307,8 @@ class Processes:
         return None
 
     def _keep(self, process: Process) -> None:
+        if process.path is None:
+            self.note_unusual(process)
         if process.key:
             self.by_key[process.key] = process
         if process.pid is not None:

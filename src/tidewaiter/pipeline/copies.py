@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from tidewaiter.correlation.glimpse import Glimpse
+from tidewaiter.pipeline.batches import RowBatch
 from tidewaiter.schema import event as schema
 from tidewaiter.schema.account import Account
 
@@ -41,13 +42,17 @@ class Copies:
             return
         firsts: dict[_Sight, _Known] = {}  # of the latest time
         latest: int | None = None
+        before: Sequence[Glimpse] | None = None  # the batch whose last row is of the latest time, where none was looked at
         counted: set[tuple[str, str]] = set()  # records of the latest time that are counted
         for batch in batches:
-            times = [glimpse.time for glimpse in batch]
+            times = batch.times if isinstance(batch, RowBatch) else [glimpse.time for glimpse in batch]
             if latest != times[0] and len(set(times)) == len(times):
-                firsts, latest, counted = {_sight(batch[-1]): (batch[-1], {})}, times[-1], set()
+                before, firsts, latest, counted = batch, {}, times[-1], set()
                 yield batch
                 continue
+            if before is not None and latest == times[0]:
+                firsts = {_sight(before[-1]): (before[-1], {})}
+            before = None
             kept: list[Glimpse] = []
             for glimpse in batch:
                 if glimpse.time != latest:

@@ -53,7 +53,7 @@ class Kept(msgspec.Struct):
 class _Held:
     """A case of the window."""
 
-    __slots__ = ("changed", "entry", "kept", "partners", "signature", "version")
+    __slots__ = ("changed", "entry", "kept", "linked", "partners", "signature", "version")
 
     def __init__(self, kept: Kept, entry: Entry) -> None:
         self.kept = kept
@@ -61,6 +61,7 @@ class _Held:
         self.version = 0
         self.changed = True  # since it was last told
         self.partners: frozenset[str] = frozenset()  # keys of those that it was told with
+        self.linked: frozenset[str] = frozenset()  # of those that its file came from or went to
         self.signature: object = None  # of everything that the told record was made from
 
 
@@ -168,11 +169,13 @@ class LiveCases:
             return sorted(self._held)
         changed = [one.entry for one in self._held.values() if one.changed]
         changed += self._elsewhere(known)
-        return sorted(self._keys[entry.number] for entry in self._reach.reached(changed, left, self._joined))
+        found = self._reach.reached(changed, left, self._joined, host_names(known))
+        return sorted(self._keys[entry.number] for entry in found)
 
     def _joined(self, entry: Entry) -> Iterator[Entry]:
-        """The entries that one was last told with."""
-        for key in self._held[self._keys[entry.number]].partners:
+        """The entries that one was last told with, joined or as others to which its file went."""
+        one = self._held[self._keys[entry.number]]
+        for key in one.partners | one.linked:
             held = self._held.get(key)
             if held is not None:
                 yield held.entry
@@ -222,6 +225,7 @@ class LiveCases:
         for number, one in enumerate(held):
             one.changed = False
             one.partners = frozenset(held[other].kept.key for other, _ in partners.get(number, ()))
+            one.linked = frozenset(held[other].kept.key for other in spread.others(number))
             if number in taken:
                 one.partners = frozenset((held[taken[number]].kept.key,))
                 if one.kept.told is not None:

@@ -38,7 +38,7 @@ DRAFTS_KEPT = 10_000
 LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
-_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed", "touched"})
+_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed", "touched", "passed"})
 _UPTO = "@upto"
 
 

@@ -8,7 +8,6 @@ looks at few of them whole.
 
 from __future__ import annotations
 
-import functools
 import heapq
 import os
 import struct
@@ -22,11 +21,13 @@ from typing import BinaryIO, NamedTuple
 import msgspec
 
 from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
+from tidewaiter.correlation.wire_keys import PREFIX
+from tidewaiter.pipeline.batches import Block, Keyed, Part, RowBatch, Sizes, packed
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.finding import Finding
 
-_HEAD = struct.Struct("<IIIq")
-"""Bytes of the host key, of the places and of the glimpses; time of the first row."""
+_HEAD = struct.Struct("<IIIIq")
+"""Bytes of the host key, of the outline, of the other rows and of the places; time of the first row."""
 _END = struct.Struct("<qI")
 """Time of the last row, bytes of its host key; the key is before it."""
 BLOCK = 256
@@ -61,14 +62,6 @@ def place_of(event: Event) -> str:
     """The place of an event in the logs, as rows have it."""
     seq = event.seq
     return f"{event.log_file}#{event.record.rjust(15, '0')}.{format(seq, '04') if seq else '0000'}"
-
-
-_ENCODER = msgspec.msgpack.Encoder()
-_PLACES = msgspec.msgpack.Decoder(list[str])
-_GLIMPSES = msgspec.msgpack.Decoder(list[Glimpse])
-
-Keyed = tuple[int, str, int, Glimpse]
-"""Time, place, number of the run and glimpse of a row. As they compare, rows come."""
 
 
 class Extent(NamedTuple):
@@ -143,12 +136,11 @@ class _Writer:
     def _put(self) -> None:
         if not self._glimpses:
             return
-        name, places = self._host.encode("utf-8", "surrogatepass"), _ENCODER.encode(self._places)
-        glimpses = _ENCODER.encode(self._glimpses)
-        self._file.write(_HEAD.pack(len(name), len(places), len(glimpses), self._glimpses[0].time))
+        name = self._host.encode("utf-8", "surrogatepass")
+        data, sizes = packed(self._glimpses, self._places, outline=not self._host.startswith(PREFIX))
+        self._file.write(_HEAD.pack(len(name), *sizes, self._glimpses[0].time))
         self._file.write(name)
-        self._file.write(places)
-        self._file.write(glimpses)
+        self._file.write(data)
         self._last = self._glimpses[-1].time
         self._places, self._glimpses = [], []
 
@@ -162,7 +154,7 @@ class _Run:
         self.first = 0
         self.path, self._place, end = (run, 0, None) if isinstance(run, Path) else (Path(run.path), run.start, run.end)
         self._file: BinaryIO | None = None
-        self._sizes = (0, 0)
+        self._sizes: Sizes = (0, 0, 0)
         with self.path.open("rb") as file:
             self._end = file.seek(-_END.size, os.SEEK_END) if end is None else file.seek(end - _END.size)
             last, length = _END.unpack(file.read(_END.size))
@@ -173,35 +165,37 @@ class _Run:
                 self._next(file, file.read(_HEAD.size))
         self.start = (self.host or "", self.first)
 
-    def _next(self, file: BinaryIO, head: bytes | memoryview) -> None:
-        length, places, glimpses, self.first = _HEAD.unpack(head)
-        self._sizes = (places, glimpses)
+    def _next(self, file: BinaryIO, head: bytes) -> None:
+        length, *sizes, self.first = _HEAD.unpack(head)
+        self._sizes = (sizes[0], sizes[1], sizes[2])
         self.host = file.read(length).decode("utf-8", "surrogatepass")
         self._place += _HEAD.size + length
 
-    def take(self) -> tuple[bytes, list[Glimpse]]:
-        """The places, packed, and the glimpses of the next block."""
+    def take(self) -> Block:
+        """The next block."""
         if self._file is None:
             self._file = self.path.open("rb", buffering=16_384)
             self._file.seek(self._place)
-        places, glimpses = self._sizes
-        both = places + glimpses
-        data = memoryview(self._file.read(both + _HEAD.size))  # at the end of the run it is the end that follows
-        found = bytes(data[:places]), _GLIMPSES.decode(data[places:both])
-        self._place += both
+        file, sizes, place = self._file, self._sizes, self._place
+        outline, whole = sizes[0], sum(sizes)
+        block = Block(self, place, sizes, file.read(outline or whole))
+        self._place += whole
         if self._place >= self._end:
             self.host = None
-        else:
-            self._next(self._file, data[both:])
-        if self.host is None:
             self.close()
-        return found
+        else:
+            if outline:
+                file.seek(self._place)
+            self._next(file, file.read(_HEAD.size))
+        return block
 
-    def keyed(self) -> list[Keyed]:
-        """The rows of the next block."""
-        places, glimpses = self.take()
-        number = self.number
-        return [(one.time, place, number, one) for place, one in zip(_PLACES.decode(places), glimpses, strict=True)]
+    def read(self, place: int, size: int) -> bytes:
+        """Bytes of its file."""
+        if self._file is not None and hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, place)
+        with self.path.open("rb") as file:
+            file.seek(place)
+            return file.read(size)
 
     def close(self) -> None:
         if self._file is not None:
@@ -214,7 +208,7 @@ def read_run(whole: Run) -> Iterator[Row]:
     run = _Run(whole, 0)
     while run.host is not None:
         host = run.host
-        for time, place, _, glimpse in run.keyed():
+        for time, place, _, glimpse in run.take().keyed:
             yield Row(host, time, place, glimpse.read(), glimpse.findings)
 
 
@@ -292,40 +286,22 @@ def _by_host(runs: Sequence[_Run]) -> Iterator[tuple[str, list[_Run]]]:
             run.close()
 
 
-def _one(run: _Run) -> Iterator[list[Glimpse]]:
+def _one(run: _Run) -> Iterator[RowBatch]:
     host = run.host
     while run.host == host:
-        yield run.take()[1]
+        block = run.take()
+        yield RowBatch([Part(block, 0, len(block.times))])
 
 
-class _Block:
-    """What is in memory of one run, without its places: they are unpacked only where times do not tell the order."""
-
-    def __init__(self, run: _Run) -> None:
-        self.run = run
-        self.packed, self.glimpses = run.take()
-        self.times = [glimpse.time for glimpse in self.glimpses]
-        self.given = 0  # rows of it that were given already
-
-    @functools.cached_property
-    def keyed(self) -> list[Keyed]:
-        """All its rows with what they are ordered by."""
-        number = self.run.number
-        return [(one.time, place, number, one) for place, one in zip(_PLACES.decode(self.packed), self.glimpses, strict=True)]
-
-    def goes_on_at(self, host: str | None, time: int) -> bool:
-        """Whether its run has more rows of the host, and the next of them is of this time."""
-        return self.run.host == host and self.run.first == time
-
-
-def _without_keys(runs: Sequence[_Run]) -> Iterator[list[Glimpse]]:
+def _without_keys(runs: Sequence[_Run]) -> Iterator[RowBatch]:
     """The rows of one host from several runs, as `_interleaved` gives them: by time, by place only where times are equal."""
     host = runs[0].host
     waiting = [(run.first, run.number, run) for run in runs]  # those that have no block in memory
     heapq.heapify(waiting)
-    held: list[_Block] = []
+    owners = {run.number: run for run in runs}
+    held: list[Block] = []
     if len(runs) <= _FEW_RUNS:  # most pairs of addresses have a few rows: then one block of each run is all
-        held = [_Block(run) for run in runs]
+        held = [run.take() for run in runs]
         if all(block.run.host != host for block in held):
             yield _in_order(held, [len(block.times) for block in held])
             return
@@ -333,7 +309,7 @@ def _without_keys(runs: Sequence[_Run]) -> Iterator[list[Glimpse]]:
     while waiting or held:
         bound = min((block.times[-1] for block in held), default=None)
         while waiting and (bound is None or waiting[0][0] <= bound):
-            held.append(_Block(heapq.heappop(waiting)[2]))
+            held.append(heapq.heappop(waiting)[2].take())
             bound = held[-1].times[-1] if bound is None else min(bound, held[-1].times[-1])
         if bound is None:
             return
@@ -348,27 +324,14 @@ def _without_keys(runs: Sequence[_Run]) -> Iterator[list[Glimpse]]:
             block.given = cut
             if cut < len(block.times):
                 rest.append(block)
-            elif (run := block.run).host == host:
+            elif (run := owners[block.run.number]).host == host:
                 heapq.heappush(waiting, (run.first, run.number, run))
         held = rest
 
 
-def _in_order(blocks: Sequence[_Block], cuts: Sequence[int]) -> list[Glimpse]:
+def _in_order(blocks: Sequence[Block], cuts: Sequence[int]) -> RowBatch:
     """The rows of the blocks that were not given yet, up to these places, in order."""
-    parts = [(block, cut) for block, cut in zip(blocks, cuts, strict=True) if cut > block.given]
-    seen: set[int] = set()
-    for block, cut in parts:
-        times = block.times[block.given : cut]
-        if seen and not seen.isdisjoint(times):
-            return [row[3] for row in sorted(row for block, cut in parts for row in block.keyed[block.given : cut])]
-        seen.update(times)
-    batch = [glimpse for block, cut in parts for glimpse in block.glimpses[block.given : cut]]
-    if len(parts) > 1:
-        batch.sort(key=_time)
-    return batch
-
-
-_time = attrgetter("time")
+    return RowBatch([Part(block, block.given, cut) for block, cut in zip(blocks, cuts, strict=True)])
 
 
 def _interleaved(runs: Sequence[_Run]) -> Iterator[list[Keyed]]:
@@ -381,7 +344,7 @@ def _interleaved(runs: Sequence[_Run]) -> Iterator[list[Keyed]]:
     while waiting or held:
         bound = min((rows[-1] for rows in held), default=None)
         while waiting and (bound is None or waiting[0][0] <= bound[0]):
-            rows = heapq.heappop(waiting)[2].keyed()
+            rows = heapq.heappop(waiting)[2].take().keyed
             held.append(rows)
             bound = rows[-1] if bound is None else min(bound, rows[-1])
         if bound is None:

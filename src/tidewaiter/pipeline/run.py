@@ -26,6 +26,7 @@ from tidewaiter.correlation.wire_sizes import Prospect, nothing_alone, prospect_
 from tidewaiter.errors import InputError, MissingProgramError
 from tidewaiter.judgement.judge import Judge
 from tidewaiter.pipeline import dormant, inputs, rows
+from tidewaiter.pipeline.batches import RowBatch
 from tidewaiter.pipeline.copies import Copies
 from tidewaiter.pipeline.dormant import Sleeper
 from tidewaiter.pipeline.inputs import InputLimits, Opened, Recognised, Unreadable, WorkItem
@@ -391,5 +392,8 @@ def _folded(
         else:
             fold = HostFold(host, HostView(kinds.get(host, set()), names.get(host)))
             for batch in copies.left_out(batches):
-                yield from fold.advance(batch, watermark=batch[-1].time)
+                if isinstance(batch, RowBatch):
+                    yield from fold.advance_lazily(batch.parts, batch.unpack)
+                else:
+                    yield from fold.advance(batch, watermark=batch[-1].time)
             yield from fold.finish()

@@ -1,0 +1,166 @@
+"""Rows that a fold passes over without unpacking them, because nothing in them can have to do with a transfer.
+
+That is so where nothing was found in a block, the last transfer was asked for long ago, no file of it is one that is known, and
+its processes are known and unpack nothing. What such rows leave behind in a fold is what each process did of late, and that is
+asked for only where a transfer is near: then the rows of the last half hour are looked at after all. The result is the same as
+that of `HostFold.advance`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from tidewaiter.correlation import after, claims, pending
+from tidewaiter.correlation.glimpse import Glimpse
+from tidewaiter.correlation.outline import Stretch
+from tidewaiter.correlation.processes import Processes
+from tidewaiter.schema.case import Case
+from tidewaiter.schema.event import EventKind
+
+if TYPE_CHECKING:
+    from tidewaiter.correlation.host import HostFold
+
+REACH = max(claims.ATTACH_WINDOW, after.CARRY_WINDOW, after.AGENT_WINDOW)
+"""So long after a transfer was asked for, rows of its process or of others may belong to it; and so long before it, what its
+process did (microseconds)."""
+_time = attrgetter("time")
+_START, _RENAME, _TYPED = EventKind.PROCESS_START, EventKind.FILE_RENAME, EventKind.SHELL_COMMAND
+_CREATE, _CONNECTION = EventKind.FILE_CREATE, EventKind.CONNECTION
+
+
+def advance(fold: HostFold, stretches: Sequence[Stretch], rows: Callable[[], Sequence[Glimpse]]) -> list[Case]:
+    """As `HostFold.advance` of the rows of these stretches, which `rows` gives in order."""
+    last = max(stretch.times[-1] for stretch in stretches)
+    singles = _singles(fold, stretches)
+    if singles is None:
+        return fold.advance(rows(), watermark=last)
+    done: list[Case] = []
+    due = fold.due
+    for one in singles:
+        if one.time >= due:
+            done += _swept(fold, stretches, one.time)
+            due = fold.due
+        matters = _look(fold, one)
+        if matters is not None:  # from here on all rows are looked at
+            held = rows()
+            place = next(place for place, row in enumerate(held) if row is one)
+            recall(fold, one.time)
+            _remember(fold.processes, held[:place])
+            matters()
+            return done + fold.advance(held[place + 1 :], watermark=last)
+    if last >= due:
+        done += _swept(fold, stretches, last)
+    fold.passed.extend(stretches)
+    for stretch in stretches:
+        stretch.forget()
+    while fold.passed[0].times[-1] < last - REACH:
+        fold.passed.popleft()
+    return done
+
+
+def _singles(fold: HostFold, stretches: Sequence[Stretch]) -> list[Glimpse] | None:
+    """The rows that are looked at one by one, in order, where the others can be passed over."""
+    if min(stretch.times[0] for stretch in stretches) <= fold.newest + REACH:
+        return None
+    for stretch in stretches:
+        outline = stretch.outline
+        if outline is None or not outline.plain:
+            return None
+        if fold.by_path and not fold.by_path.keys().isdisjoint(outline.paths):
+            return None
+    singles = [one for stretch in stretches for one in stretch.singles()]
+    if len(stretches) > 1:
+        singles.sort(key=_time)
+        before = None
+        for one in singles:
+            if one.time == before:
+                return None  # times do not tell their order
+            before = one.time
+    return singles if all(_acts_quietly(fold.processes, stretch, singles) for stretch in stretches) else None
+
+
+def _acts_quietly(processes: Processes, stretch: Stretch, singles: Sequence[Glimpse]) -> bool:
+    """Whether all processes that act in the other rows are known by then, and unpack nothing."""
+    outline = stretch.outline
+    if outline is None or processes.any_unusual(outline.keys, outline.pids):
+        return False
+    by_key, by_pid = processes.by_key, processes.by_pid
+    unknown: set[str | int] = {key for key in outline.keys if key not in by_key}
+    unknown.update(pid for pid in outline.pids if pid not in by_pid)
+    if not unknown:
+        return True
+    actors = [*outline.keys, *outline.pids]
+    started: dict[str | int | None, int] = {}
+    for one in reversed(singles):
+        if one.kind is _START and one.path is not None:
+            started[one.key] = started[one.pid] = one.time
+    times, end = stretch.block_times, stretch.end
+    return all(
+        actor not in unknown or place >= end or ((time := started.get(actor)) is not None and time < times[place])
+        for actor, place in zip(actors, (*outline.keys_at, *outline.pids_at), strict=True)
+    )
+
+
+def _swept(fold: HostFold, stretches: Sequence[Stretch], now: int) -> list[Case]:
+    """Look for finished transfers when the rows up to `now` would have made the fold do so."""
+    done: list[Case] = []
+    while now >= (due := fold.due):
+        if not fold.drafts:
+            fold.sweep(now)
+            break
+        times = (stretch.times for stretch in stretches)
+        done += fold.sweep(min(some[place] for some in times if (place := bisect_left(some, due)) < len(some)))
+    return done
+
+
+def _look(fold: HostFold, glimpse: Glimpse) -> Callable[[], None] | None:
+    """Take a row that is looked at by itself. Where it may have to do with a transfer: what is left to do of it."""
+    kind, processes = glimpse.kind, fold.processes
+    if kind is _START:
+        process = processes.start(glimpse)
+        if (fold.by_path or fold.by_hash) and fold.names_something(glimpse, process):
+            return lambda: fold.started_of_interest(glimpse, process)
+        if glimpse.sign:
+            if process.parent is not None and process.parent.waiting:
+                return lambda: pending.shell_started(fold, glimpse, process)
+            pending.shell_started(fold, glimpse, process)
+        return None
+    if kind is _RENAME:
+        acting = processes.acting(glimpse)
+        matters = glimpse.path in fold.by_path or (acting is not None and acting.has_drafts(3))
+    else:
+        matters = kind is _TYPED and bool(fold.by_base)
+    if matters:
+        return lambda: fold.skim(glimpse)
+    if kind is not _RENAME:
+        fold.skim(glimpse)
+    return None
+
+
+def recall(fold: HostFold, now: int) -> None:
+    """Remember what the rows of late that were passed over leave behind: a transfer is near."""
+    passed = [stretch for stretch in fold.passed if stretch.times[-1] >= now - REACH]
+    fold.passed.clear()
+    held = [one for stretch in passed for one in stretch.glimpses()]
+    held.sort(key=_time)
+    _remember(fold.processes, held)
+    for stretch in passed:
+        stretch.forget()
+
+
+def _remember(processes: Processes, rows: Sequence[Glimpse]) -> None:
+    """What processes did, in rows of before those that started last."""
+    for one in rows:
+        kind = one.kind
+        if kind is not _CREATE and (kind is not _CONNECTION or one.sign):
+            continue
+        process = processes.by_pid.get(one.pid) if one.key is None else processes.by_key.get(one.key)
+        if process is not None and one.key is None and process.seen_start and one.time < process.started:
+            before = process.previous
+            if before is not None:  # the pid was that of another program then
+                process = before if not before.seen_start or one.time >= before.started else None
+        if process is not None:
+            (process.wrote if kind is _CREATE else process.connected)(one)
