@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tidewaiter.catalog import roles
 from tidewaiter.correlation import claims, words
 from tidewaiter.correlation.draft import Draft
+from tidewaiter.correlation.passed import recall
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import locations, paths
 from tidewaiter.schema.action import Action, ActionKind
@@ -142,6 +143,7 @@ def _another_file(fold: HostFold, draft: Draft, event: Event) -> bool:
     twin.sources = set(draft.sources)
     fold.begin(twin)
     if draft.process is not None:
+        recall(fold, draft.process)
         for connection in draft.process.recent_connections:
             if abs(connection.time - draft.time) < claims.ATTACH_WINDOW:
                 claims.attach_connection(twin, connection.read())

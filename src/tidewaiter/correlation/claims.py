@@ -8,6 +8,7 @@ import msgspec
 
 from tidewaiter.catalog.roles import load, program_name
 from tidewaiter.correlation.draft import Draft
+from tidewaiter.correlation.passed import recall
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import paths
 from tidewaiter.reading.flow import RUN_LATER
@@ -229,6 +230,7 @@ def _look_back(fold: HostFold, draft: Draft, process: Process | None) -> None:
     """What the process did just before it was understood: connections, and files opened by the shell before the exec."""
     if process is None:
         return
+    recall(fold, process)
     for glimpse in process.recent_connections:
         if abs(glimpse.time - draft.time) < ATTACH_WINDOW:
             attach_connection(draft, glimpse.read())

@@ -21,6 +21,7 @@ from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
 from tidewaiter.correlation.outline import Stretch
+from tidewaiter.correlation.passed import Passed
 from tidewaiter.correlation.processes import MOST, RECENT, Process, Processes
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import ActionKind
@@ -63,7 +64,7 @@ class HostFold:
         self.inbound: list[Glimpse] = []
         self.newest = 0  # time of the latest draft
         self.roles = roles.load()
-        self.passed: deque[Stretch] = deque()  # rows of late that were passed over (`correlation.quiet`)
+        self.passed: deque[Passed] = deque()  # rows of late that were passed over (`correlation.quiet`)
         self._hints: set[str] | None = None  # first words of all names under which something is known; None: to be made
         self._swept = 0
 
@@ -77,10 +78,6 @@ class HostFold:
 
     def advance(self, glimpses: Iterable[Glimpse], watermark: int) -> list[Case]:
         """As `step`, of rows that are packed."""
-        if self.passed:
-            glimpses = list(glimpses)
-            if glimpses:
-                quiet.recall(self, glimpses[0].time)
         done: list[Case] = []
         due = self.due
         skims = _SKIMS

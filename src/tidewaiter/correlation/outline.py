@@ -15,7 +15,7 @@ import msgspec
 from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.schema.event import EventKind
 
-_CONNECTION = EventKind.CONNECTION
+_CONNECTION, _START = EventKind.CONNECTION, EventKind.PROCESS_START
 _BULK = frozenset(
     map(
         id,
@@ -39,7 +39,7 @@ class Outline(msgspec.Struct, array_like=True, gc=False):
     pids: list[int]  # of those without a key
     pids_at: bytes
     paths: list[str]  # of the files of the other rows
-    plain: bool  # nothing was found in any row, and no row has a kind or a file that is always looked at
+    plain: bool  # nothing was found in any row, none is of a kind or a file that is always looked at, all programs are named
 
 
 class Stretch(Protocol):
@@ -98,7 +98,7 @@ def outlined(glimpses: Sequence[Glimpse]) -> tuple[Outline, list[Glimpse]]:
         else:
             alone.append(place)
             singles.append(one)
-            plain = plain and not one.findings and id(kind) in _ALONE
+            plain = plain and not one.findings and id(kind) in _ALONE and (one.path is not None or kind is not _START)
     plain = plain and not any(path.endswith(COMPILED) for path in paths)
     times = array("q", [one.time for one in glimpses]).tobytes()
     return Outline(

@@ -14,6 +14,7 @@ import msgspec
 
 from tidewaiter.correlation import claims
 from tidewaiter.correlation.glimpse import Glimpse
+from tidewaiter.correlation.passed import recall
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action, ActionKind
@@ -45,6 +46,7 @@ def offer(fold: HostFold, event: Event, finding: Finding, process: Process | Non
     action = finding.action
     if process is None or action is None or event.kind is not EventKind.PROCESS_START:
         return False
+    recall(fold, process)
     target = _redirect(process, event)
     if target is not None:
         _claim(fold, event, finding, process, dest=target.file_path)

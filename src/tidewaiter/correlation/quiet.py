@@ -1,21 +1,23 @@
 """Rows that a fold passes over without unpacking them, because nothing in them can have to do with a transfer.
 
-That is so where nothing was found in a block, the last transfer was asked for long ago, no file of it is one that is known, and
-its processes are known and unpack nothing. What such rows leave behind in a fold is what each process did of late, and that is
-asked for only where a transfer is near: then the rows of the last half hour are looked at after all. The result is the same as
-that of `HostFold.advance`.
+That is so where nothing was found in a block, no transfer was asked for in the last minutes, no file of it is one that is known,
+and its processes are known, did not ask for a transfer within half an hour, nor did those that started them, and unpack nothing.
+What such rows leave behind in a fold is what each process did of late, and that is asked for only where a process turns out to
+have asked for a transfer: then its rows of the last half hour are looked at after all. The result is the same as that of
+`HostFold.advance`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.outline import Stretch
+from tidewaiter.correlation.passed import Passed, remember
 from tidewaiter.correlation.processes import Processes
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import EventKind
@@ -23,12 +25,15 @@ from tidewaiter.schema.event import EventKind
 if TYPE_CHECKING:
     from tidewaiter.correlation.host import HostFold
 
-REACH = max(claims.ATTACH_WINDOW, after.CARRY_WINDOW, after.AGENT_WINDOW)
-"""So long after a transfer was asked for, rows of its process or of others may belong to it; and so long before it, what its
-process did (microseconds)."""
+REACH = max(claims.ATTACH_WINDOW, after.CARRY_WINDOW)
+"""So long after a process asked for a transfer, what it and its children do may belong to that; and so long before, what it did
+(microseconds)."""
+ANYBODY = max(after.AGENT_WINDOW, claims.RECEIVE_WINDOW)
+"""So long after a transfer was asked for, what anybody does may belong to it."""
 _time = attrgetter("time")
 _START, _RENAME, _TYPED = EventKind.PROCESS_START, EventKind.FILE_RENAME, EventKind.SHELL_COMMAND
-_CREATE, _CONNECTION = EventKind.FILE_CREATE, EventKind.CONNECTION
+_DEPTH = 5
+"""A process, and so many less one that started it, may have asked for what it does."""
 
 
 def advance(fold: HostFold, stretches: Sequence[Stretch], rows: Callable[[], Sequence[Glimpse]]) -> list[Case]:
@@ -47,23 +52,24 @@ def advance(fold: HostFold, stretches: Sequence[Stretch], rows: Callable[[], Seq
         if matters is not None:  # from here on all rows are looked at
             held = rows()
             place = next(place for place, row in enumerate(held) if row is one)
-            recall(fold, one.time)
-            _remember(fold.processes, held[:place])
+            remember(fold.processes, held[:place])
             matters()
             return done + fold.advance(held[place + 1 :], watermark=last)
     if last >= due:
         done += _swept(fold, stretches, last)
-    fold.passed.extend(stretches)
     for stretch in stretches:
+        if (outline := stretch.outline) is not None:
+            fold.passed.append(Passed(stretch, stretch.times[-1], outline.keys, outline.pids))
         stretch.forget()
-    while fold.passed[0].times[-1] < last - REACH:
+    while fold.passed[0].last < last - REACH:
         fold.passed.popleft()
     return done
 
 
 def _singles(fold: HostFold, stretches: Sequence[Stretch]) -> list[Glimpse] | None:
     """The rows that are looked at one by one, in order, where the others can be passed over."""
-    if min(stretch.times[0] for stretch in stretches) <= fold.newest + REACH:
+    first = min(stretch.times[0] for stretch in stretches)
+    if first <= fold.newest + ANYBODY:
         return None
     for stretch in stretches:
         outline = stretch.outline
@@ -79,7 +85,31 @@ def _singles(fold: HostFold, stretches: Sequence[Stretch]) -> list[Glimpse] | No
             if one.time == before:
                 return None  # times do not tell their order
             before = one.time
-    return singles if all(_acts_quietly(fold.processes, stretch, singles) for stretch in stretches) else None
+    if not all(_acts_quietly(fold.processes, stretch, singles) for stretch in stretches):
+        return None
+    if first <= fold.newest + REACH and any(
+        _asked_lately(fold.processes, actor, first) for actor in _actors(stretches, singles)
+    ):
+        return None
+    return singles
+
+
+def _actors(stretches: Sequence[Stretch], singles: Sequence[Glimpse]) -> Iterator[str | int | None]:
+    """Keys and pids of those that act, and of the parents of those that start."""
+    for stretch in stretches:
+        if (outline := stretch.outline) is not None:
+            yield from outline.keys
+            yield from outline.pids
+    for one in singles:
+        if one.kind is _START:
+            yield one.parent_pid if one.parent_key is None else one.parent_key
+            yield one.parent_pid
+
+
+def _asked_lately(processes: Processes, actor: str | int | None, now: int) -> bool:
+    """Whether a process, or one that started it, asked for a transfer within REACH."""
+    process = processes.by_key.get(actor) if isinstance(actor, str) else processes.by_pid.get(actor)
+    return process is not None and processes.asked_lately(process, _DEPTH, now - REACH)
 
 
 def _acts_quietly(processes: Processes, stretch: Stretch, singles: Sequence[Glimpse]) -> bool:
@@ -138,29 +168,3 @@ def _look(fold: HostFold, glimpse: Glimpse) -> Callable[[], None] | None:
     if kind is not _RENAME:
         fold.skim(glimpse)
     return None
-
-
-def recall(fold: HostFold, now: int) -> None:
-    """Remember what the rows of late that were passed over leave behind: a transfer is near."""
-    passed = [stretch for stretch in fold.passed if stretch.times[-1] >= now - REACH]
-    fold.passed.clear()
-    held = [one for stretch in passed for one in stretch.glimpses()]
-    held.sort(key=_time)
-    _remember(fold.processes, held)
-    for stretch in passed:
-        stretch.forget()
-
-
-def _remember(processes: Processes, rows: Sequence[Glimpse]) -> None:
-    """What processes did, in rows of before those that started last."""
-    for one in rows:
-        kind = one.kind
-        if kind is not _CREATE and (kind is not _CONNECTION or one.sign):
-            continue
-        process = processes.by_pid.get(one.pid) if one.key is None else processes.by_key.get(one.key)
-        if process is not None and one.key is None and process.seen_start and one.time < process.started:
-            before = process.previous
-            if before is not None:  # the pid was that of another program then
-                process = before if not before.seen_start or one.time >= before.started else None
-        if process is not None:
-            (process.wrote if kind is _CREATE else process.connected)(one)
