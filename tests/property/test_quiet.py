@@ -107,6 +107,6 @@ def test_what_was_passed_over_is_looked_at_once_a_transfer_is_near(tmp_path: Pat
     events = [_start(611, 1, "curl", None), connection, typed]
     rows = rows_of([event_of(fields, START + number * SECOND, number, "a.log") for number, fields in enumerate(events)])
     found, passed = _lazily(rows, tmp_path, 1)
-    assert passed == 2
+    assert passed >= 2
     assert [one.stages["connected"].state for one in found] == ["seen"]
     assert found == told([rows])

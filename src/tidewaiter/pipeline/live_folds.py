@@ -33,8 +33,8 @@ UNSETTLED = 3 * SECOND
 """Commands on the wire whose content may still come are not shown for so long (log time)."""
 PROCESSES_KEPT = 10_000
 """Processes of one host: about half a day of a busy one."""
-DRAFTS_KEPT = 10_000
-"""Unfinished transfers of one host."""
+DRAFTS_KEPT = 2_500
+"""Unfinished transfers of one host, some 20 KB each with their processes; beyond it those that were quiet for longest end."""
 LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""

@@ -32,6 +32,8 @@ from tidewaiter.schema.event import Event
 
 LOGS_KEPT = 512
 """Logs whose readers are kept at once."""
+GENERATIONS_KEPT = 2
+"""Generations of one log whose readers are kept: what is left of the one before may still come."""
 FUTURE = 24 * 3_600 * 1_000_000
 """An event so much later than the wall clock (microseconds) has a wrong time: it counts as of now."""
 _LINE_NUMBER = re.compile(r"^(\d+)(.*)$", re.S)
@@ -195,6 +197,9 @@ class LiveReader:
             recognised = inputs.recognise(opened)
             if recognised is not None:
                 known = self._known[key] = (recognised, self._reader.source(recognised))
+                earlier = [one for one in self._known if one[0] == piece.log_file]
+                for one in earlier[:-GENERATIONS_KEPT]:  # a log that is rotated for months must not leave a reader each time
+                    del self._known[one]
                 if len(self._known) > LOGS_KEPT:
                     self._known.popitem(last=False)
                 return known

@@ -11,7 +11,7 @@ import pytest
 
 from live_feed import AUDIT, EVE, WINDOWS, mixed
 from log_writer import Audit
-from tidewaiter.pipeline.live_reading import LiveReader, LiveRow, Piece, header_of
+from tidewaiter.pipeline.live_reading import GENERATIONS_KEPT, LiveReader, LiveRow, Piece, header_of
 
 HEAD = 65_536
 
@@ -107,3 +107,11 @@ def test_a_log_that_was_rotated_is_recognised_anew(reader: LiveReader) -> None:
     first = reader.read(Piece(log_file="log", data=audit, head=audit[:HEAD], generation="1", final=True))
     second = reader.read(Piece(log_file="log", data=sensor, head=sensor[:HEAD], generation="2", final=True))
     assert (first.recognised_as, second.recognised_as) == ("linux_auditd", "suricata_eve")
+
+
+def test_readers_of_earlier_generations_of_a_log_are_let_go(reader: LiveReader) -> None:
+    sensor = _text(EVE)
+    for number in range(20):
+        read = reader.read(Piece(log_file=EVE, data=sensor, head=sensor[:HEAD], generation=str(number), final=True))
+        assert read.recognised_as == "suricata_eve"
+    assert len(reader._known) == GENERATIONS_KEPT
