@@ -5,6 +5,7 @@
     python tests/bench/watch_bench.py kills [--count 50]
     python tests/bench/watch_bench.py troubles [--seconds 300]
 
+`troubles` is everything at once: logs that are rotated and truncated, kills, a full disk, a locked store, a sink that is down.
 It says; it asserts nothing but that no transfer is lost or told twice.
 """
 
@@ -50,14 +51,20 @@ def _load(work: Path, rate: int, seconds: float) -> None:
     watching.start()
     time.sleep(3)
     feeding = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    sizes: list[float] = []
     delays: list[float] = []
     seen: set[str] = set()
     started = time.monotonic()
+    part, so_far = _Part(), 0
+    print(f"each tenth of the time: {_Part.HEAD}")
     while feeding.poll() is None or time.monotonic() - started < seconds + 5:
         time.sleep(0.5)
-        delays += _delays(watching.store, seen)
-        sizes.append(_memory(watching))
+        new = _delays(watching.store, seen)
+        delays += new
+        part.add(new, _memory(watching))
+        if (reached := int((time.monotonic() - started) / seconds * 10)) > so_far:
+            so_far = reached
+            print(part.said(), flush=True)
+            part = _Part()
         if time.monotonic() - started > seconds + 30:
             break
     told = json.loads(feeding.stdout.read() if feeding.stdout else "{}")
@@ -74,9 +81,26 @@ def _load(work: Path, rate: int, seconds: float) -> None:
         print(f"delay, line written to record stored: median {delays[len(delays) // 2]:.2f} s, "
               f"p99 {delays[len(delays) * 99 // 100]:.2f} s, most {delays[-1]:.2f} s")  # fmt: skip
     print(f"processor: {cpu:.1f} s for {told['seconds']:.0f} s of feed, {cpu / told['events'] * 1e6:.0f} us an event")
-    tenth = max(1, len(sizes) // 10)
-    peaks = ", ".join(f"{max(sizes[start : start + tenth]):.0f}" for start in range(0, len(sizes), tenth))
-    print(f"memory: {max(sizes):.0f} MB at most; in each tenth of the time {peaks} MB")
+
+
+class _Part:
+    """What was measured in a tenth of the time."""
+
+    HEAD = "median, p99 and greatest delay in s; MB of all processes at most, and of each by then"
+
+    def __init__(self) -> None:
+        self.delays: list[float] = []
+        self.most, self.last = 0.0, [0.0]
+
+    def add(self, delays: list[float], memory: list[float]) -> None:
+        self.delays += delays
+        self.most, self.last = max(self.most, sum(memory)), memory
+
+    def said(self) -> str:
+        delays = sorted(self.delays) or [float("nan")]
+        middle, high = delays[len(delays) // 2], delays[len(delays) * 99 // 100]
+        each = ", ".join(f"{size:.0f}" for size in self.last)
+        return f"  {middle:5.2f} {high:5.2f} {delays[-1]:5.2f}  {self.most:4.0f}  ({each})"
 
 
 def catch_up(rate: int, seconds: float) -> None:
@@ -127,16 +151,16 @@ def _tree(pid: int) -> list[int]:
     return found
 
 
-def _memory(watching: Watching) -> float:
-    """MB of all its processes."""
+def _memory(watching: Watching) -> list[float]:
+    """MB of each of its processes, the first of them first."""
     assert watching.process is not None
-    total = 0
+    sizes = []
     for pid in _tree(watching.process.pid):
         try:
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4_096
+            sizes.append(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4_096 / 1e6)
         except OSError:
             continue
-    return total / 1e6
+    return sizes
 
 
 def _cpu(watching: Watching) -> float:
