@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tidewaiter.catalog import roles
 from tidewaiter.correlation import claims, words
 from tidewaiter.correlation.draft import Draft
+from tidewaiter.correlation.outline import COMPILED
 from tidewaiter.correlation.passed import recall
 from tidewaiter.correlation.processes import Process
 from tidewaiter.reading import locations, paths
@@ -60,7 +61,7 @@ def file_appeared(fold: HostFold, event: Event, process: Process | None, claimed
 def _compiled(fold: HostFold, event: Event, path: str) -> bool:
     """ASP.NET writes PAGE.HASH.compiled when a page is first requested: the page ran."""
     base = path.rsplit("/", 1)[-1]
-    if not base.endswith(".compiled"):
+    if not base.endswith(COMPILED):
         return False
     for known, drafts in fold.by_base.items():
         if known and base.startswith(known + ".") and drafts[-1].landed is not None:

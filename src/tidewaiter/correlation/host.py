@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidewaiter.catalog import roles
-from tidewaiter.correlation import after, claims, pending, quiet
+from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
-from tidewaiter.correlation.outline import Stretch
+from tidewaiter.correlation.outline import COMPILED
 from tidewaiter.correlation.passed import Passed
 from tidewaiter.correlation.processes import MOST, RECENT, Process, Processes
 from tidewaiter.reading import paths
@@ -96,10 +96,6 @@ class HostFold:
         if watermark >= due:
             done += self.sweep(watermark)
         return done
-
-    def advance_lazily(self, stretches: Sequence[Stretch], rows: Callable[[], Sequence[Glimpse]]) -> list[Case]:
-        """As `advance`, of rows that need not even be unpacked where nothing in them can matter: see `quiet.advance`."""
-        return quiet.advance(self, stretches, rows)
 
     @property
     def due(self) -> int:
@@ -268,7 +264,7 @@ class HostFold:
                 process.clear != processes.owners
                 or process.unpacks is not None
                 or glimpse.time <= self.newest + _AGENT
-                or (path is not None and path.endswith(".compiled"))
+                or (path is not None and path.endswith(COMPILED))
             ) and self._writes_for_somebody(process, glimpse):
                 self._appeared(glimpse, process, [])
             elif glimpse.kind is _FILE_CREATE:

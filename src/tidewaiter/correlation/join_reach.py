@@ -40,17 +40,10 @@ class Reach:
         """Take an entry in."""
         for key in _exactly(entry):
             self._same.setdefault(key, {})[entry.number] = entry
-        if entry.name:
-            self._by_name.add(entry.name, entry)
-        for name in _sent(entry):
-            self._senders.add(name, entry)
+        for table, key in self._keys(entry):
+            table.add(key, entry)
         if entry.on_wire:
             self._wires.add(entry)
-            for url in entry.redirects:
-                self._redirecting.add(url, entry)
-        else:
-            for key in _asked(entry):
-                self._askers.add(key, entry)
 
     def remove(self, entry: Entry) -> None:
         """Forget an entry that was taken in."""
@@ -58,17 +51,20 @@ class Reach:
             del self._same[key][entry.number]
             if not self._same[key]:
                 del self._same[key]
-        if entry.name:
-            self._by_name.remove(entry.name, entry)
-        for name in _sent(entry):
-            self._senders.remove(name, entry)
+        for table, key in self._keys(entry):
+            table.remove(key, entry)
         if entry.on_wire:
             self._wires.remove(entry)
-            for url in entry.redirects:
-                self._redirecting.remove(url, entry)
+
+    def _keys(self, entry: Entry) -> Iterator[tuple[Table[Any], Any]]:
+        """Where an entry is found by something that it need not have exactly, and by what."""
+        if entry.name:
+            yield self._by_name, entry.name
+        yield from ((self._senders, name) for name in _sent(entry))
+        if entry.on_wire:
+            yield from ((self._redirecting, url) for url in entry.redirects)
         else:
-            for key in _asked(entry):
-                self._askers.remove(key, entry)
+            yield from ((self._askers, key) for key in _asked(entry))
 
     def reached(
         self,

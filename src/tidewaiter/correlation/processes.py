@@ -29,7 +29,7 @@ SAME_START = 3_000_000
 """Two sensors report one start within this time (microseconds)."""
 _RECENT_STARTS = 64
 """Starts among which the same one, told by another sensor, is looked for."""
-_DEPTH = 5
+DEPTH = 5
 """Ancestors, itself included, that are looked at for transfers that an event may belong to."""
 
 
@@ -213,7 +213,7 @@ class Processes:
             return False
         at: Process | None = process
         owned = False
-        for level in range(_DEPTH):
+        for level in range(DEPTH):
             if at is None:
                 break
             if at.drafts is not None:

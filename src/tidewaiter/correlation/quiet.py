@@ -18,7 +18,7 @@ from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.outline import Stretch
 from tidewaiter.correlation.passed import Passed, remember
-from tidewaiter.correlation.processes import Processes
+from tidewaiter.correlation.processes import DEPTH, Processes
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import EventKind
 
@@ -32,16 +32,14 @@ ANYBODY = max(after.AGENT_WINDOW, claims.RECEIVE_WINDOW)
 """So long after a transfer was asked for, what anybody does may belong to it."""
 _time = attrgetter("time")
 _START, _RENAME, _TYPED = EventKind.PROCESS_START, EventKind.FILE_RENAME, EventKind.SHELL_COMMAND
-_DEPTH = 5
-"""A process, and so many less one that started it, may have asked for what it does."""
 
 
-def advance(fold: HostFold, stretches: Sequence[Stretch], rows: Callable[[], Sequence[Glimpse]]) -> list[Case]:
-    """As `HostFold.advance` of the rows of these stretches, which `rows` gives in order."""
+def advance(fold: HostFold, stretches: Sequence[Stretch], rows: Sequence[Glimpse]) -> list[Case]:
+    """As `HostFold.advance` of the rows of these stretches in order: `rows` should unpack them when it is looked into."""
     last = max(stretch.times[-1] for stretch in stretches)
     singles = _singles(fold, stretches)
     if singles is None:
-        return fold.advance(rows(), watermark=last)
+        return fold.advance(rows, watermark=last)
     done: list[Case] = []
     due = fold.due
     for one in singles:
@@ -50,11 +48,10 @@ def advance(fold: HostFold, stretches: Sequence[Stretch], rows: Callable[[], Seq
             due = fold.due
         matters = _look(fold, one)
         if matters is not None:  # from here on all rows are looked at
-            held = rows()
-            place = next(place for place, row in enumerate(held) if row is one)
-            remember(fold.processes, held[:place])
+            place = next(place for place, row in enumerate(rows) if row is one)
+            remember(fold.processes, rows[:place])
             matters()
-            return done + fold.advance(held[place + 1 :], watermark=last)
+            return done + fold.advance(rows[place + 1 :], watermark=last)
     if last >= due:
         done += _swept(fold, stretches, last)
     for stretch in stretches:
@@ -109,7 +106,7 @@ def _actors(stretches: Sequence[Stretch], singles: Sequence[Glimpse]) -> Iterato
 def _asked_lately(processes: Processes, actor: str | int | None, now: int) -> bool:
     """Whether a process, or one that started it, asked for a transfer within REACH."""
     process = processes.by_key.get(actor) if isinstance(actor, str) else processes.by_pid.get(actor)
-    return process is not None and processes.asked_lately(process, _DEPTH, now - REACH)
+    return process is not None and processes.asked_lately(process, DEPTH, now - REACH)
 
 
 def _acts_quietly(processes: Processes, stretch: Stretch, singles: Sequence[Glimpse]) -> bool:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from tidewaiter.engines.memory import keep_little
 from tidewaiter.engines.workers import _without_main
 from tidewaiter.pipeline.live_reading import LiveReader, Piece, Read, warm
 
@@ -44,6 +45,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float) -> None:
     ):  # may go to a whole group; the engine lets us finish
         signal.signal(asked, signal.SIG_IGN)
     tempfile.tempdir = work_dir
+    keep_little()
     reader = LiveReader(Path(work_dir), name, half_life)
     warm()  # nobody waits for the first event to load a language
     rows, facts, rest = msgspec.json.Encoder(), msgspec.json.Encoder(), msgspec.msgpack.Encoder()

@@ -15,6 +15,7 @@ from tidewaiter import feed as feeds
 from tidewaiter import sink as sinks
 from tidewaiter.catalog import wire as wire_knowledge
 from tidewaiter.engines.couriers import Courier, Couriers
+from tidewaiter.engines.memory import keep_little
 from tidewaiter.engines.watch import Report, Watch
 from tidewaiter.engines.watch_config import WatchOptions
 from tidewaiter.engines.watch_readers import Readers
@@ -78,6 +79,7 @@ def opened(
 
     Raises UsageError, StoreError, StateError.
     """
+    keep_little()
     with contextlib.ExitStack() as held:
         held.enter_context(_alone(state))
         place = options.store or str(state / "watch.db")

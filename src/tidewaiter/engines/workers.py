@@ -7,9 +7,7 @@ start within milliseconds. Elsewhere a server process that has imported the pipe
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
-import mmap
 import multiprocessing
 import os
 import sys
@@ -23,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from tidewaiter.engines.memory import give_back, keep_little, resident
 from tidewaiter.pipeline.inputs import WorkItem
 from tidewaiter.pipeline.run import ItemReader, ItemResult
 
@@ -36,9 +35,6 @@ _MUCH = 8_000_000
 """Bytes of input after which a worker sees whether to give memory back."""
 _GROWN = 1 << 20
 """Bytes by which a worker may grow before it does: that takes some milliseconds."""
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
-_KEPT = 640 << 10
-"""Bytes of free memory that the C library may keep: a chunk of a log is read into the same place again and again."""
 
 
 def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: bool) -> None:
@@ -54,7 +50,7 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
     tempfile.tempdir = work_dir  # what a reader puts aside goes with the scan's own files, even where we are killed
     gc.freeze()  # what was inherited stays as it is, and its pages shared
     gc.set_threshold(_OBJECTS, 10, 10)
-    _keep_little()
+    keep_little()
     reader, much, mark = ItemReader(Path(work_dir), name, beat, half_life, survey=survey), 0, 0
     with contextlib.suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         pipe.send_bytes(_BEAT)
@@ -64,37 +60,14 @@ def _work(pipe: Connection, work_dir: str, name: str, half_life: float, survey: 
             much += item.size
             if much > _MUCH:
                 much = 0
-                if _resident() >= mark:
-                    _give_back()
+                if resident() >= mark:
+                    give_back()
                     mark = min(mark or _mark(), _mark())  # from the least that it ever had: creeping up is growing too
-
-
-def _keep_little() -> None:
-    """Have the C library give back what is freed, where it is glibc: left alone it keeps the more, the more it has seen."""
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        library = ctypes.CDLL(None)
-        library.mallopt(_M_TRIM_THRESHOLD, _KEPT)
-        library.mallopt(_M_MMAP_THRESHOLD, _KEPT)
-
-
-def _give_back() -> None:
-    """After much was read: let go of garbage in cycles, and of memory that is free."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _resident() -> int:
-    """Bytes of memory that this process has in use, 0 where the system does not tell."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
-    except (OSError, IndexError, ValueError):
-        return 0
 
 
 def _mark() -> int:
     """How much memory in use is so much more than now that it is worth giving some back; 0, always, where nobody knows."""
-    now = _resident()
+    now = resident()
     return now + _GROWN if now else 0
 
 

@@ -176,10 +176,6 @@ class RowBatch(Sequence[Glimpse]):
             batch.sort(key=_time)
         return batch
 
-    def unpack(self) -> Sequence[Glimpse]:
-        """The rows."""
-        return self.rows
-
     @functools.cached_property
     def apart(self) -> bool:
         """Whether no time is that of rows of two runs."""

@@ -16,7 +16,7 @@ from tidewaiter.baseline.counters import Counters
 from tidewaiter.baseline.decay import HALF_LIFE
 from tidewaiter.baseline.flows import FlowBaseline
 from tidewaiter.baseline.observing import Observer
-from tidewaiter.correlation import keys, wire_keys
+from tidewaiter.correlation import keys, quiet, wire_keys
 from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.host import HostFold, HostView
 from tidewaiter.correlation.wire import WireFold, WireView
@@ -393,7 +393,7 @@ def _folded(
             fold = HostFold(host, HostView(kinds.get(host, set()), names.get(host)))
             for batch in copies.left_out(batches):
                 if isinstance(batch, RowBatch):
-                    yield from fold.advance_lazily(batch.parts, batch.unpack)
+                    yield from quiet.advance(fold, batch.parts, batch)
                 else:
                     yield from fold.advance(batch, watermark=batch[-1].time)
             yield from fold.finish()
