@@ -31,7 +31,7 @@ def until(outbox: MemoryOutbox, name: str, sequence: int, seconds: float = 120.0
 
 def consumed(address: str, topic: str) -> dict[str, list[int]]:
     """Revisions by transfer, in the order of the topic, until nothing more comes."""
-    library = pytest.importorskip("confluent_kafka")
+    library = pytest.importorskip("confluent_kafka", reason="an extra")
     consumer = library.Consumer({"bootstrap.servers": address, "group.id": "test", "enable.auto.commit": False})
     found: dict[str, list[int]] = {}
     try:
@@ -49,7 +49,7 @@ def consumed(address: str, topic: str) -> dict[str, list[int]]:
 
 
 def test_a_broker_that_is_killed_in_between_gets_every_revision_in_order(tmp_path: Path, kafka: KafkaBroker) -> None:
-    pytest.importorskip("confluent_kafka")
+    pytest.importorskip("confluent_kafka", reason="an extra")
     rows = [delivery(number, identity=f"t{number % 40}", revision=(number - 1) // 40 + 1) for number in range(1, 4_001)]
     outbox = MemoryOutbox(rows[:2_000])
     outlet = opened(tmp_path, type="kafka", brokers=[kafka.address], topic="transfers", timeout=2)

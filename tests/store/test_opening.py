@@ -127,7 +127,7 @@ def test_a_file_that_is_no_database_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_said_without_the_password(tmp_path: Path) -> None:
-    pytest.importorskip("psycopg")
+    pytest.importorskip("psycopg", reason="an extra")
 
     with pytest.raises(StoreError) as told:
         open_store(f"postgresql://ann:secret@/store?host={tmp_path}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from tidewaiter.reading import paths
 from tidewaiter.schema.action import Action
@@ -17,8 +19,7 @@ EVIDENCE_KEPT = 60
 """Evidence rows per transfer; a download of a whole repository needs no more to be believed."""
 
 
-@dataclass(eq=False)
-class Draft:
+class Draft(msgspec.Struct, eq=False):
     """What is known so far of one transfer, and the evidence for it."""
 
     host: str
@@ -26,15 +27,15 @@ class Draft:
     action: Action
     process: Process | None
     analytic: str
-    urls: list[str] = field(default_factory=list)
+    urls: list[str] = msgspec.field(default_factory=list)
     url_keys: frozenset[str] = frozenset()
     landed: str | None = None  # the path that a sensor saw
-    paths: set[str] = field(default_factory=set)  # comparison keys of every path its content is known under
+    paths: set[str] = msgspec.field(default_factory=set)  # comparison keys of every path its content is known under
     in_place: bool = False  # landed by a name that the command gave
-    evidence: list[Evidence] = field(default_factory=list)
-    stages: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
-    sources: set[tuple[str, str]] = field(default_factory=set)  # (log source, kind) that gave evidence
-    marks: dict[str, str] = field(default_factory=dict)  # reason id -> detail, for judgement
+    evidence: list[Evidence] = msgspec.field(default_factory=list)
+    stages: dict[str, tuple[int, list[int]]] = msgspec.field(default_factory=dict)
+    sources: set[tuple[str, str]] = msgspec.field(default_factory=set)  # (log source, kind) that gave evidence
+    marks: dict[str, str] = msgspec.field(default_factory=dict)  # reason id -> detail, for judgement
     user: str | None = None
     src_ip: str | None = None
     src_port: int | None = None
@@ -49,11 +50,11 @@ class Draft:
     last: int = 0
     released: bool = False  # given up: nothing may change it any more
     steps: int = 0  # unfolding steps that the reader needed
-    sent: list[tuple[int, str, str | None]] = field(default_factory=list)
-    notes: set[str] = field(default_factory=set)
+    sent: list[tuple[int, str, str | None]] = msgspec.field(default_factory=list)
+    notes: set[str] = msgspec.field(default_factory=set)
     number: int = -1  # place among the drafts of its host, given by a live engine
     touched: bool = True  # changed since a live engine last looked
-    told: ClassVar[Any] = None  # a live engine's, of each draft: is told when it changes
+    told: Callable[[Draft], None] | None = None  # a live engine's: is told when it changes; no part of its state
 
     def touch(self) -> None:
         """It changed."""

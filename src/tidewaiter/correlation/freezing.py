@@ -41,8 +41,10 @@ _NODES: dict[str, type[Any]] = {
 }
 _LEAVES: dict[str, type[Any]] = {kind.__name__: kind for kind in (Action, Carried, Event, Evidence, Finding)}
 _INNER: dict[str, type[Any]] = {kind.__name__: kind for kind in (Glimpse, Told)}
-_SHAPED = (Process, Draft)
+_SHAPED: tuple[type[msgspec.Struct], ...] = (Process, Draft)
 """What a host has thousands of."""
+_NO_STATE = frozenset({"told"})
+"""Fields of these that belong to the engine at work."""
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
@@ -103,13 +105,18 @@ def _attributes(sample: Any) -> list[str]:
 class _Shape:
     """How the objects of a type are written as rows of all their fields."""
 
-    def __init__(self, kind: type[Any]) -> None:
-        fields = dataclasses.fields(kind)
+    def __init__(self, kind: type[msgspec.Struct]) -> None:
         hints = get_type_hints(kind, localns=dict.fromkeys(_NODES, int))
-        self.names = [one.name for one in fields]
+        self.names = [name for name in kind.__struct_fields__ if name not in _NO_STATE]
         self.values = attrgetter(*self.names)
-        self.references = [place for place, one in enumerate(fields) if _NODE_NAME.search(str(one.type))]
+        self.references = [place for place, name in enumerate(self.names) if _NODE_NAME.search(str(kind.__annotations__[name]))]
         self.row = msgspec.defstruct(f"{kind.__name__}Row", [(name, hints[name]) for name in self.names], array_like=True)
+        self._needed = len(kind.__struct_fields__) - len(kind.__struct_defaults__)
+        self._kind = kind
+
+    def blank(self) -> Any:
+        """An object of the type, whose fields say nothing yet."""
+        return self._kind(*[None] * self._needed)
 
     def thaw(self, told: Any, node: Any, objects: list[Any]) -> None:
         """Fill an object from its row. Raises msgspec.ValidationError, IndexError."""
@@ -222,7 +229,7 @@ class _Reader:
         for name, told in rows:
             if name in _NODES:
                 kind = _NODES[name]
-                self.objects.append(object.__new__(kind))
+                self.objects.append(_shape(name).blank() if kind in _SHAPED else object.__new__(kind))
             else:
                 self.objects.append(msgspec.convert(told, _LEAVES[name]))
         fresh: dict[str, Callable[[], dict[str, Any]]] = {

@@ -9,8 +9,6 @@ alone it is decided whether the whole event has to be looked at. Skimming may le
 
 from __future__ import annotations
 
-import functools
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.assemble import assemble
 from tidewaiter.correlation.draft import Draft
 from tidewaiter.correlation.glimpse import Glimpse, glimpse_of
+from tidewaiter.correlation.names import Names
 from tidewaiter.correlation.outline import COMPILED
 from tidewaiter.correlation.passed import Passed
 from tidewaiter.correlation.processes import MOST, RECENT, Process, Processes
@@ -34,12 +33,8 @@ LIFETIME = 24 * 3_600 * 1_000_000
 SWEEP = 300 * 1_000_000
 """How often finished transfers are looked for (microseconds of log time)."""
 INBOUND_KEPT = 200
-_WORD = re.compile(r"\w+")
-_FEW = 16
-_KELVIN = "\N{KELVIN SIGN}".encode()  # the one character beside the ASCII ones that a small ASCII letter is made of
 _FILE_CREATE = EventKind.FILE_CREATE
 _ATTACH, _CARRY, _AGENT = claims.ATTACH_WINDOW, after.CARRY_WINDOW, after.AGENT_WINDOW
-_path_key = functools.lru_cache(maxsize=4_096)(paths.path_key)
 
 
 @dataclass
@@ -65,7 +60,7 @@ class HostFold:
         self.newest = 0  # time of the latest draft
         self.roles = roles.load()
         self.passed: deque[Passed] = deque()  # rows of late that were passed over (`correlation.quiet`)
-        self._hints: set[str] | None = None  # first words of all names under which something is known; None: to be made
+        self.names = Names()
         self._swept = 0
 
     # ---------------------------------------------------------------- interface
@@ -118,7 +113,7 @@ class HostFold:
         gone = set(map(id, done))
         for draft in done:
             draft.released = True
-        self._hints = None
+        self.names.forget()
         self.drafts = [draft for draft in self.drafts if id(draft) not in gone]
         self.by_path = {path: draft for path, draft in self.by_path.items() if id(draft) not in gone}
         self.by_hash = {value: draft for value, draft in self.by_hash.items() if id(draft) not in gone}
@@ -165,8 +160,7 @@ class HostFold:
         draft.paths.add(key)
         self.by_path[key] = draft
         base = key.rsplit("/", 1)[-1]
-        if self._hints is not None:
-            self._hints.add(_first_word(base))
+        self.names.add(key, base)
         known = self.by_base.setdefault(base, [])
         if draft not in known:
             known.append(draft)
@@ -182,7 +176,7 @@ class HostFold:
             parent is not None
             and parent.clear != processes.owners
             and processes.asked_lately(parent, 1, glimpse.time - _CARRY)  # it may be a loader
-        ) or ((self.by_path or self.by_hash) and self.names_something(glimpse, process)):
+        ) or ((self.by_path or self.by_hash) and self.names.may_mean(self, glimpse, process)):
             after.started(self, glimpse.read(), process, [])
         if glimpse.sign:
             pending.shell_started(self, glimpse, process)
@@ -196,34 +190,6 @@ class HostFold:
         after.started(self, glimpse.read(), process, [])
         if glimpse.sign:
             pending.shell_started(self, glimpse, process)
-
-    def names_something(self, glimpse: Glimpse, process: Process) -> bool:
-        """Whether a start may be of something that was brought in, or name it."""
-        key, base, archive, handles = after.image_of(glimpse.path or process.told.name)
-        by_base = self.by_base
-        if key in self.by_path or base in by_base or (archive and archive in by_base):
-            return True
-        if self.by_hash and glimpse.sha256 in self.by_hash:
-            return True
-        return handles and self._may_spell(glimpse, process)
-
-    def _may_spell(self, glimpse: Glimpse, process: Process) -> bool:
-        """Whether the arguments of a start may name something that was brought in."""
-        hints = self._hints
-        if hints is None:
-            hints = self._hints = {_first_word(path.rsplit("/", 1)[-1]) for path in (*self.by_path, *self.by_base)}
-        if len(hints) <= _FEW and process.record is glimpse and _KELVIN not in glimpse.packed:
-            text = glimpse.packed.lower().decode("latin-1")  # cheaper than to unpack it, and hints are ASCII
-            for hint in hints:
-                if hint in text:
-                    break
-            else:
-                return False
-        event = glimpse.read()
-        if _path_key(event.cwd if process.record is glimpse else process.told.cwd) in self.by_path:
-            return True  # `.` and the like name it without its name
-        text = " ".join(event.argv) if event.argv else event.command_line or ""
-        return "" in hints or not hints.isdisjoint(_WORD.findall(text.lower()))
 
     def skim_typed(self, glimpse: Glimpse) -> None:
         """A typed line."""
@@ -356,12 +322,6 @@ class HostFold:
     def on_detection(self, _glimpse: Glimpse, event: Event, _process: Process | None, claimed: list[Draft]) -> None:
         """Another product judged a file or a command line."""
         after.detected(self, event, claimed)
-
-
-def _first_word(name: str) -> str:
-    """Whoever spells a name spells its first word; empty where it holds none that is safely compared."""
-    word = _WORD.search(name)
-    return word[0] if word is not None and name.isascii() else ""
 
 
 _Handler = Callable[[HostFold, Glimpse, Event, Process | None, list[Draft]], None]

@@ -6,6 +6,7 @@ asked anything of. Their rows need not be unpacked at all; what has to be looked
 
 from __future__ import annotations
 
+import zlib
 from array import array
 from collections.abc import Sequence
 from typing import Protocol
@@ -38,8 +39,20 @@ class Outline(msgspec.Struct, array_like=True, gc=False):
     keys_at: bytes  # place of the first such row of each
     pids: list[int]  # of those without a key
     pids_at: bytes
-    paths: list[str]  # of the files of the other rows
+    paths: bytes  # sums of the paths of the files of the other rows, as `array("I")`
     plain: bool  # nothing was found in any row, none is of a kind or a file that is always looked at, all programs are named
+
+    @property
+    def path_sums(self) -> array[int]:
+        """The sums of the paths."""
+        sums = array("I")
+        sums.frombytes(self.paths)
+        return sums
+
+
+def path_sum(path: str) -> int:
+    """What stands for a path in an outline: many times smaller, and like that of another path once in thousands of millions."""
+    return zlib.crc32(path.encode("utf-8", "surrogatepass"))
 
 
 class Stretch(Protocol):
@@ -109,6 +122,6 @@ def outlined(glimpses: Sequence[Glimpse]) -> tuple[Outline, list[Glimpse]]:
         keys_at=bytes(keys.values()),
         pids=list(pids),
         pids_at=bytes(pids.values()),
-        paths=list(paths),
+        paths=array("I", map(path_sum, paths)).tobytes(),
         plain=plain,
     ), bulk

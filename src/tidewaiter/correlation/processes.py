@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -45,8 +44,7 @@ class Told(msgspec.Struct):
     log_source: str | None = None  # that told of its start
 
 
-@dataclass(eq=False, slots=True)
-class Process:
+class Process(msgspec.Struct, eq=False):
     """One process, as far as the logs tell. Lists that hold nothing are None: most processes never need them."""
 
     pid: int | None
@@ -240,7 +238,11 @@ class Processes:
     def start(self, glimpse: Glimpse) -> Process:
         """The process that an event tells the start of."""
         key, pid = glimpse.key, glimpse.pid
-        known = self._find(key, pid)
+        known = self.by_key.get(key) if key is not None else None  # as _find, which costs a call
+        if known is None and pid is not None:
+            known = self.by_pid.get(pid)
+            if known is not None and key is not None and known.key is not None and known.key != key:
+                known = None
         if known is None and (pid is None or self._nameless):
             known = self._told_without_id(glimpse)
         if known is not None and known.seen_start and _same_start(known, glimpse):
@@ -315,6 +317,14 @@ class Processes:
             self.by_pid[process.pid] = process
         self._kept.append(process)
         if len(self._kept) > self.most:
+            self._forget(self._kept.popleft())
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def forget_oldest(self, most: int) -> None:
+        """Keep so many, those that became known last."""
+        while len(self._kept) > most:
             self._forget(self._kept.popleft())
 
     def _forget(self, old: Process) -> None:

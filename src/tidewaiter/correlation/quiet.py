@@ -72,7 +72,7 @@ def _singles(fold: HostFold, stretches: Sequence[Stretch]) -> list[Glimpse] | No
         outline = stretch.outline
         if outline is None or not outline.plain:
             return None
-        if fold.by_path and not fold.by_path.keys().isdisjoint(outline.paths):
+        if fold.by_path and not fold.names.path_sums(fold).isdisjoint(outline.path_sums):
             return None
     singles = [one for stretch in stretches for one in stretch.singles()]
     if len(stretches) > 1:
@@ -148,7 +148,7 @@ def _look(fold: HostFold, glimpse: Glimpse) -> Callable[[], None] | None:
     kind, processes = glimpse.kind, fold.processes
     if kind is _START:
         process = processes.start(glimpse)
-        if (fold.by_path or fold.by_hash) and fold.names_something(glimpse, process):
+        if (fold.by_path or fold.by_hash) and fold.names.may_mean(fold, glimpse, process):
             return lambda: fold.started_of_interest(glimpse, process)
         if glimpse.sign:
             if process.parent is not None and process.parent.waiting:

@@ -34,8 +34,8 @@ from tidewaiter.store.store import Store, open_store
 TIDIED_EVERY = 60.0
 """Seconds between two times that delivered rows leave the outbox, and memory that is free goes back.
 
-A transfer that was given up and its process know each other: such rubbish stays until it is looked for, which takes a quarter of
-a second where there are thousands of transfers."""
+A transfer that was given up and its process know each other: such rubbish stays until it is looked for, which takes a quarter
+of a second where there are thousands of transfers."""
 
 
 class Outbox:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 
 from tidewaiter.catalog import places, roles
@@ -45,19 +44,11 @@ def _source(case: Case) -> Iterator[Circumstance]:
     elif case.action.kind is not ActionKind.LATERAL and case.urls and host is None and src.ip:
         yield "bare_address", src.ip
     for program in (case.program, case.action.utility):
-        updater = _updater(host, program) if host and len(host) < _SHORT else place.updater_of(host, program)
+        updater = place.updater_of(host, program)
         if updater is not None:
             yield "known_updater", updater
     if not places.below(host, place.hosting) and places.below(host, place.distributors):
         yield "known_source", host or ""
-
-
-_SHORT = 256
-
-
-@functools.lru_cache(maxsize=4_096)
-def _updater(host: str, program: str) -> str | None:
-    return places.load().updater_of(host, program)
 
 
 def _file(case: Case) -> Iterator[Circumstance]:

@@ -31,14 +31,14 @@ from tidewaiter.schema.case import Case
 SECOND = 1_000_000
 UNSETTLED = 3 * SECOND
 """Commands on the wire whose content may still come are not shown for so long (log time)."""
-PROCESSES_KEPT = 10_000
-"""Processes of one host: about half a day of a busy one."""
-DRAFTS_KEPT = 2_500
-"""Unfinished transfers of one host, some 20 KB each with their processes; beyond it those that were quiet for longest end."""
+PROCESSES_KEPT, PROCESSES_IN_ALL = 10_000, 100_000
+"""Processes of one host, about half a day of a busy one, and of all; some 1 KB each. Beyond it the oldest are forgotten."""
+DRAFTS_KEPT, DRAFTS_IN_ALL = 2_500, 6_000
+"""Unfinished transfers of one host and of all, some 20 KB each; beyond it those that were quiet for longest end."""
 LATE = 600 * SECOND
 GROUPS_KEPT = 100_000
 """Folds that are kept; the ones idle for longest are ended before their time beyond it, and counted."""
-_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed", "touched", "passed"})
+_NOT_STATE = frozenset({"host", "view", "roles", "finals", "changed", "touched", "passed", "names"})
 _UPTO = "@upto"
 
 
@@ -74,7 +74,7 @@ class LiveHostFold(HostFold):
 
     def follow(self, draft: Draft) -> None:
         """Notice when a transfer changes: to look at all of them for it would take too long."""
-        draft.told = self.changed.append  # type: ignore[misc]  # of this draft alone
+        draft.told = self.changed.append
         if draft.touched:
             self.changed.append(draft)
 
@@ -89,13 +89,17 @@ class LiveHostFold(HostFold):
         self.finals += zip([draft for draft in held if draft.released], cases, strict=True)
         return cases
 
-    def shed(self) -> int:
-        """Give up the transfers that have been quiet for longest where there are too many; returns how many."""
-        if len(self.drafts) <= DRAFTS_KEPT:
+    def shed(self, most: int) -> int:
+        """Give up the transfers that have been quiet for longest where there are more than `most`; returns how many.
+
+        A tenth go at least: to look for them each time that one comes would take too long.
+        """
+        over = len(self.drafts) - most
+        if over <= 0:
             return 0
         quiet = sorted(max(draft.last, draft.time) for draft in self.drafts)
         before = len(self.finals)
-        self._release(quiet[len(quiet) // 10] + 1)
+        self._release(quiet[max(over - 1, len(quiet) // 10)] + 1)
         return len(self.finals) - before
 
     def changes(self) -> Iterator[Change]:
@@ -215,7 +219,7 @@ class LiveFolds:
                 self._finals.append(Change(_wire_key(fold.host, case), case, True))
         else:
             fold.advance([row.glimpse for row in rows if row.glimpse is not None], watermark)
-            self.evicted += fold.shed()
+            self.evicted += fold.shed(DRAFTS_KEPT)
 
     def _fold(self, group: str) -> LiveHostFold | LiveWireFold:
         if group.startswith(wire_keys.PREFIX):
@@ -233,9 +237,27 @@ class LiveFolds:
             if (isinstance(fold, LiveHostFold) and fold.finals) or len(self._finals) > before:
                 self._touched[group] = None
                 self.dirty.add(group)
+        self._share(number)
         while len(self.groups) > GROUPS_KEPT:
             self.evicted += 1
             self._end(next(iter(self.groups)))
+
+    def _share(self, number: int) -> None:
+        """Keep what all hosts hold together within its bounds: those that hold the most give up their oldest."""
+        hosts = {
+            group: fold for group, fold in self.groups.items()
+            if isinstance(fold, LiveHostFold) and self.upto.get(group, -1) < number
+        }  # fmt: skip
+        processes = even_share([len(fold.processes) for fold in hosts.values()], PROCESSES_IN_ALL)
+        drafts = even_share([len(fold.drafts) for fold in hosts.values()], DRAFTS_IN_ALL)
+        for group, fold in hosts.items():
+            if len(fold.processes) > processes:
+                fold.processes.forget_oldest(processes)
+                self.dirty.add(group)
+            if gone := fold.shed(drafts):
+                self.evicted += gone
+                self._touched[group] = None
+                self.dirty.add(group)
 
     def _end(self, group: str) -> None:
         fold = self.groups.pop(group)
@@ -342,6 +364,17 @@ class LiveFolds:
             if group.startswith(wire_keys.PREFIX):
                 self._shown.setdefault(group, Shown()).parts.setdefault(TOGETHER, set()).add(key)
                 self._touched[group] = None
+
+
+def even_share(sizes: Sequence[int], most: int) -> int:
+    """The greatest bound such that sizes, each cut to it, are `most` together at most."""
+    left = most
+    for number, size in enumerate(sorted(sizes)):
+        rest = len(sizes) - number
+        if size * rest > left:
+            return left // rest
+        left -= size
+    return most
 
 
 def _order(row: LiveRow) -> tuple[str, int, str]:

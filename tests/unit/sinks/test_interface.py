@@ -30,7 +30,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 
 def opened(tmp_path: Path, kind: str, **more: Any) -> sink.Outlet:
     if kind == "kafka":
-        pytest.importorskip("confluent_kafka")
+        pytest.importorskip("confluent_kafka", reason="an extra")
     table = {"type": kind, **EXAMPLES[kind], **more}
     return sink.opened(table, "watch.toml: sink 1", base=tmp_path, state=tmp_path)
 

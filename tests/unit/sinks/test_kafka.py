@@ -15,7 +15,7 @@ from sink_servers import delivery
 from tidewaiter import sink
 from tidewaiter.errors import SinkError, UsageError
 
-confluent_kafka = pytest.importorskip("confluent_kafka")
+confluent_kafka = pytest.importorskip("confluent_kafka", reason="an extra")
 
 
 @pytest.fixture(scope="module")
