@@ -30,7 +30,7 @@ class Daemon:
             )
         try:
             self._wait(address)
-        except BaseException:
+        except BaseException:  # raised again: only what was begun is undone first
             self.stop()
             raise
 

@@ -61,7 +61,7 @@ class Ledger:
             raise DrillError(f"no private folder can be made: {error}") from None
         try:
             self._write()
-        except BaseException:
+        except BaseException:  # raised again: only what was begun is undone first
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 

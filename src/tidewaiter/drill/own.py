@@ -81,7 +81,7 @@ def listen(
             listener = _bound(order, handler, kind)
             prepare(listener)
             server.add(listener, dict(content[method] for method in methods), methods)
-    except BaseException:
+    except BaseException:  # raised again: only what was begun is undone first
         server.stop()
         raise
     return server

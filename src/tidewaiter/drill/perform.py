@@ -124,7 +124,7 @@ def _run(command: Sequence[str], stage: Stage) -> _Ended:
     except subprocess.TimeoutExpired:
         _end(process)
         code, printed, said = None, b"", b""
-    except BaseException:
+    except BaseException:  # raised again: only what was begun is undone first
         _end(process)
         raise
     return _Ended(code, printed.decode("utf-8", "replace"), said.decode("utf-8", "replace"))

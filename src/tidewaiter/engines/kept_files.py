@@ -56,7 +56,7 @@ class KeptFiles:
             self.folder = KeptFolder(folder, "--keep-files")
             try:
                 self._take_up()
-            except BaseException:
+            except BaseException:  # raised again: only what was begun is undone first
                 self.folder.close()
                 raise
         except OSError as error:

@@ -35,7 +35,7 @@ class KeptFolder:
         self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
             self._check()
-        except BaseException:
+        except BaseException:  # raised again: only what was begun is undone first
             self.close()
             raise
 

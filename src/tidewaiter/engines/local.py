@@ -193,7 +193,7 @@ def scan(
             transfers = kept_files.seen(transfers)
         result.collect(transfers if keeping is None else keeping.keep(transfers))
         result.keeping = keeping
-    except BaseException:
+    except BaseException:  # raised again: only what was begun is undone first
         result.close()
         raise
     return result

@@ -99,7 +99,7 @@ def opened(
             store = held.enter_context(open_store(place))
             running = Running(options, found, outlets, store, Outbox(place, policy), policy, state, report)
             running.stopping = stopping or running.stopping
-        except BaseException:
+        except BaseException:  # raised again: only what was begun is undone first
             for one in found:
                 one.close()
             raise
@@ -118,7 +118,7 @@ def _feeds(options: WatchOptions, state: Path, base: Path) -> list[feeds.Feed]:
             folder.mkdir(mode=0o700, exist_ok=True)
             found.append(feeds.open_feed(table, feeds.Surroundings(folder, base)))
         _refuse_twice(options, found)
-    except BaseException:
+    except BaseException:  # raised again: only what was begun is undone first
         for one in found:
             one.close()
         raise

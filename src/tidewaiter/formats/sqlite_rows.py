@@ -68,7 +68,7 @@ class Database:
             self._connection.execute("PRAGMA cache_size = -8192")
             self._read_schema()
             self._connection.set_authorizer(lambda action, *_: 0 if action in _ALLOWED else 1)
-        except BaseException:
+        except BaseException:  # raised again: only what was begun is undone first
             self._connection.close()
             raise
 

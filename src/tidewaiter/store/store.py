@@ -72,7 +72,7 @@ def open_store(place: str, *, create: bool = True) -> Store:
     database = Database(place, create=create)
     try:
         database.upgrade(create=create)
-    except BaseException:
+    except BaseException:  # raised again: only what was begun is undone first
         database.close()
         raise
     return Store(database)

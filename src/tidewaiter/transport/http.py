@@ -120,7 +120,7 @@ class HttpClient:
         )
         try:
             made.connect()
-        except BaseException:
+        except BaseException:  # raised again: only what was begun is undone first
             made.close()
             raise
         return made
