@@ -63,7 +63,7 @@ def _load(work: Path, rate: int, seconds: float) -> None:
         part.add(new, _memory(watching))
         if (reached := int((time.monotonic() - started) / seconds * 10)) > so_far:
             so_far = reached
-            print(part.said(), flush=True)
+            print(f"{part.said()} {_shared(watching):.0f}", flush=True)
             part = _Part()
         if time.monotonic() - started > seconds + 30:
             break
@@ -86,7 +86,10 @@ def _load(work: Path, rate: int, seconds: float) -> None:
 class _Part:
     """What was measured in a tenth of the time."""
 
-    HEAD = "median, p99 and greatest delay in s; MB of all processes at most, and of each by then"
+    HEAD = (
+        "median, p99 and greatest delay in s; MB of all processes at most, and of each by then; of all by then, "
+        "where what several share is counted once"
+    )
 
     def __init__(self) -> None:
         self.delays: list[float] = []
@@ -161,6 +164,19 @@ def _memory(watching: Watching) -> list[float]:
         except OSError:
             continue
     return sizes
+
+
+def _shared(watching: Watching) -> float:
+    """MB of all its processes now; what several of them share is counted once (Pss of proc(5)'s smaps_rollup)."""
+    assert watching.process is not None
+    size = 0.0
+    for pid in _tree(watching.process.pid):
+        try:
+            told = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        except OSError:
+            continue
+        size += sum(int(line.split()[1]) for line in told.splitlines() if line.startswith("Pss:")) * 1_024 / 1e6
+    return size
 
 
 def _cpu(watching: Watching) -> float:

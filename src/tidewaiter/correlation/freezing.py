@@ -1,7 +1,8 @@
 """The state of a fold as JSON and back: what a live engine keeps, so that it can go on where it was.
 
 A fold's state is a graph: a draft knows its process, the process its parent and its drafts. Each object is written once, as a
-row of a table with its type and the fields that differ from their defaults; whoever refers to it writes its number. What
+row of a table with its number, its type and the fields that differ from their defaults; whoever refers to it writes the number,
+and the rows stand in the order in which they were made. What
 belongs to one object alone, and is most of a state, stands where it is used. The rows of what a host has thousands of are all
 their fields, with numbers in the place of other objects: they are written without a look at each value. Nothing but the types
 named here is ever made from a state, whatever the text says.
@@ -15,7 +16,7 @@ import gc
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, get_type_hints
 
 import msgspec
@@ -34,7 +35,7 @@ from tidewaiter.schema.carried import Carried
 from tidewaiter.schema.event import Event
 from tidewaiter.schema.finding import Evidence, Finding
 
-VERSION = 3
+VERSION = 4
 
 _NODES: dict[str, type[Any]] = {
     kind.__name__: kind for kind in (Draft, Waiting, Process, Processes, Flow, Command, RangedFile, Queries)
@@ -48,17 +49,18 @@ _NO_STATE = frozenset({"told"})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
-def frozen(state: dict[str, Any]) -> bytes:
-    """The attributes of a fold by name as JSON. Raises TypeError where one holds what no state may hold."""
+def frozen(state: dict[str, Any]) -> Iterator[bytes]:
+    """The attributes of a fold by name as JSON, piece by piece: all of it at once would take a watch much memory.
+
+    The state has to stay as it is until the last piece is made. Raises TypeError where it holds what no state may hold.
+    """
     collects = gc.isenabled()
     gc.disable()  # much is made and nothing thrown away: looking for rubbish would take most of the time
     try:
-        told = _Writer().written(state)
+        yield from _Writer().written(state)
     finally:
         if collects:
             gc.enable()
-    root = b'{"version":%d,"root":%b,"objects":[' % (VERSION, msgspec.json.encode(told["root"]))
-    return b"".join((root, b",".join(_joined(told["objects"])), b"]}"))
 
 
 def thawed(data: bytes) -> dict[str, Any]:
@@ -138,33 +140,29 @@ _NODE_NAME = re.compile(rf"\b(?:{'|'.join(_NODES)})\b")
 _ROWS_AT_ONCE = 500
 
 
-def _joined(rows: list[Any]) -> Iterator[bytes]:
-    """Rows as texts to be joined by commas; some at a time: all together they would take much memory."""
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        yield msgspec.json.encode(rows[start : start + _ROWS_AT_ONCE])[1:-1]
-
-
-def _packed(row: Any) -> msgspec.Raw:
-    """What a row tells as text at once: as objects, the rows of a busy host would take many times the memory."""
-    return msgspec.Raw(msgspec.json.encode(row))
-
-
 class _Writer:
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}
         self.held: list[Any] = []  # keeps what was numbered alive, so that no id is used twice
-        self.rows: list[Any] = []
+        self.rows: list[tuple[int, str, Any]] = []  # number, type and what is told of it, of some objects
         self.waiting: list[Any] = []
         self.fields: dict[type[Any], dict[str, Any]] = {}
 
-    def written(self, state: dict[str, Any]) -> dict[str, Any]:
+    def written(self, state: dict[str, Any]) -> Iterator[bytes]:
         root = {name: self.value(value) for name, value in state.items()}
-        while self.waiting:  # no recursion from object to object: chains of processes are long
-            node = self.waiting.pop()
-            kind = type(node)
-            told = self.shaped(node, _shape(kind.__name__)) if kind in _SHAPED else _packed(self.node(node))
-            self.rows[self.numbers[id(node)]] = (kind.__name__, told)
-        return {"root": root, "objects": self.rows}
+        yield b'{"version":%d,"root":%b,"objects":[' % (VERSION, msgspec.json.encode(root))
+        comma = b""
+        while self.waiting or self.rows:  # no recursion from object to object: chains of processes are long
+            if self.waiting:
+                node = self.waiting.pop()
+                kind = type(node)
+                told = self.shaped(node, _shape(kind.__name__)) if kind in _SHAPED else self.node(node)
+                self.rows.append((self.numbers[id(node)], kind.__name__, told))
+            if len(self.rows) >= _ROWS_AT_ONCE or not self.waiting:
+                yield comma + msgspec.json.encode(self.rows)[1:-1]
+                comma = b","
+                self.rows.clear()
+        yield b"]}"
 
     def shaped(self, node: Any, shape: _Shape) -> list[Any]:
         values = list(shape.values(node))
@@ -213,20 +211,22 @@ class _Writer:
             name = type(value).__name__
             if _NODES.get(name) is not type(value) and _LEAVES.get(name) is not type(value):
                 raise TypeError(f"a state holds a {name}, which cannot be kept")
-            number = self.numbers[id(value)] = len(self.rows)
+            number = self.numbers[id(value)] = len(self.held)
             self.held.append(value)
             if name in _NODES:
-                self.rows.append(None)
                 self.waiting.append(value)
             else:
-                self.rows.append((name, _packed(value)))
+                self.rows.append((number, name, value))
         return number
 
 
 class _Reader:
     def __init__(self, rows: list[Any]) -> None:
         self.objects: list[Any] = []
-        for name, told in rows:
+        rows.sort(key=itemgetter(0))
+        for place, (number, name, told) in enumerate(rows):
+            if number != place:
+                raise StateError(f"object {place} of a kept state is missing")
             if name in _NODES:
                 kind = _NODES[name]
                 self.objects.append(_shape(name).blank() if kind in _SHAPED else object.__new__(kind))
@@ -237,7 +237,7 @@ class _Reader:
             for name, kind in _NODES.items()
             if dataclasses.is_dataclass(kind)
         }
-        for (name, told), node in zip(rows, self.objects, strict=True):
+        for (_, name, told), node in zip(rows, self.objects, strict=True):
             if name not in _NODES:
                 continue
             if _NODES[name] in _SHAPED:

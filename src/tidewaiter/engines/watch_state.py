@@ -139,7 +139,7 @@ class State:
         self._round = _Round(self.tick, fixed, self.counted, sorted(self.folds.dirty))
         self.unkept, self.counted = 0, Counters()
 
-    def _frozen(self, groups: Sequence[str], done: list[str], end: float) -> Iterator[tuple[str, bytes]]:
+    def _frozen(self, groups: Sequence[str], done: list[str], end: float) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Name and JSON of states, each made when it is its turn, until the time is over."""
         for group in groups:
             done.append(group)

@@ -333,8 +333,8 @@ class LiveFolds:
         return max(times, default=0) + UNSETTLED <= self.latest
 
     # -------------------------------------------------------------------- state
-    def state_of(self, group: str, number: int) -> bytes:
-        """The state of one fold, which holds everything up to this tick, as JSON; of one that has ended that it did so."""
+    def state_of(self, group: str, number: int) -> Iterator[bytes]:
+        """The state of one fold, which holds all up to this tick, as pieces of JSON; of one that has ended that it did so."""
         fold = self.groups.get(group)
         held = {} if fold is None else {name: value for name, value in vars(fold).items() if name not in _NOT_STATE}
         return freezing.frozen({**held, _UPTO: number})

@@ -108,7 +108,7 @@ class LiveStore:
         """Keep a tick with all that it changes, or nothing of it. Returns what went to the outbox. Raises StoreError."""
         with self.store.database.writing() as connection:
             if commit.data is not None:
-                connection.execute(tables.live_tick.insert(), {"number": commit.tick, "data": _deflated(commit.data)})
+                connection.execute(tables.live_tick.insert(), {"number": commit.tick, "data": _deflated([commit.data])})
             self._take_out_spent(connection)
             _put(connection, tables.live_position, commit.positions)
             _put(connection, tables.live_case, commit.cases)
@@ -177,11 +177,11 @@ class LiveStore:
         connection.execute(tables.verdict.delete().where(tables.verdict.c.transfer_id == gone.id))
         connection.execute(tables.transfer.delete().where(tables.transfer.c.id == gone.id))
 
-    def put_states(self, states: Iterable[tuple[str, bytes]]) -> None:
-        """Keep states by name. They may be made while they are asked for: they are large. Raises StoreError."""
+    def put_states(self, states: Iterable[tuple[str, Iterable[bytes]]]) -> None:
+        """Keep states by name, each in pieces. They may be made while they are asked for: they are large. Raises StoreError."""
         with self.store.database.writing() as connection:
-            for name, data in states:
-                _put(connection, tables.live_state, {name: _deflated(data)})
+            for name, pieces in states:
+                _put(connection, tables.live_state, {name: _deflated(pieces)})
 
     def keep_states(self, upto: int, states: Iterable[tuple[str, bytes | None]], counted: Counters) -> None:
         """Keep the last of the states that stand for all ticks up to one; what those counted is learned.
@@ -190,7 +190,7 @@ class LiveStore:
         """
         with self.store.database.writing() as connection:
             for name, data in states:
-                _put(connection, tables.live_state, {name: None if data is None else _deflated(data)})
+                _put(connection, tables.live_state, {name: None if data is None else _deflated([data])})
             self.store.history.add(connection, counted)
         self._spent = upto
 
@@ -242,8 +242,9 @@ class LiveStore:
         return lost
 
 
-def _deflated(data: bytes) -> bytes:
-    return zlib.compress(data, 1)
+def _deflated(pieces: Iterable[bytes]) -> bytes:
+    deflating = zlib.compressobj(1)
+    return b"".join([*map(deflating.compress, pieces), deflating.flush()])
 
 
 def _inflated(data: bytes) -> bytes:

@@ -9,10 +9,14 @@ import msgspec
 import pytest
 
 from tidewaiter.correlation.draft import Draft
-from tidewaiter.correlation.freezing import frozen, thawed
+from tidewaiter.correlation.freezing import VERSION, frozen, thawed
 from tidewaiter.correlation.processes import Process
 from tidewaiter.errors import StateError
 from tidewaiter.schema.action import Action, ActionKind
+
+
+def whole(state: dict[str, Any]) -> bytes:
+    return b"".join(frozen(state))
 
 
 def test_shared_objects_and_circles_come_back_as_they_were() -> None:
@@ -24,7 +28,7 @@ def test_shared_objects_and_circles_come_back_as_they_were() -> None:
     draft.paths |= {"/tmp/a", "/tmp/b"}
     child.drafts = [draft]
     state = {"by_key": OrderedDict(b=child, a=parent), "recent": deque([child], maxlen=3), "by_ends": {("x", (1, None)): draft}}
-    back = thawed(frozen(state))
+    back = thawed(whole(state))
     assert list(back["by_key"]) == ["b", "a"]
     again = back["by_key"]["b"]
     assert again.parent is back["by_key"]["a"]
@@ -35,7 +39,7 @@ def test_shared_objects_and_circles_come_back_as_they_were() -> None:
     assert kept.process is again
     assert kept.action == action
     assert (kept.marks, kept.paths, kept.urls) == ({"x": "y"}, {"/tmp/a", "/tmp/b"}, [])
-    assert kept.evidence is not thawed(frozen(state))["by_ends"]["x", (1, None)].evidence
+    assert kept.evidence is not thawed(whole(state))["by_ends"]["x", (1, None)].evidence
 
 
 def test_a_chain_of_any_length_is_written_without_recursion() -> None:
@@ -43,7 +47,7 @@ def test_a_chain_of_any_length_is_written_without_recursion() -> None:
     for number in range(1, 20_000):
         fresh = Process(number, str(number))
         fresh.parent, last = last, fresh
-    back = thawed(frozen({"last": last}))
+    back = thawed(whole({"last": last}))
     at: Process | None = back["last"]
     count = 0
     while at is not None:
@@ -51,9 +55,16 @@ def test_a_chain_of_any_length_is_written_without_recursion() -> None:
     assert count == 20_000
 
 
+def test_a_large_state_is_written_in_small_pieces() -> None:
+    pieces = list(frozen({"all": [Process(number, str(number)) for number in range(5_000)]}))
+    most, together = max(map(len, pieces[1:])), sum(map(len, pieces[1:]))
+    assert most < together / 5
+    assert len(thawed(b"".join(pieces))["all"]) == 5_000
+
+
 def test_what_is_no_state_is_not_written() -> None:
     with pytest.raises(TypeError, match="Path"):
-        frozen({"where": __import__("pathlib").Path()})
+        whole({"where": __import__("pathlib").Path()})
 
 
 HOSTILE: list[Any] = [
@@ -61,20 +72,21 @@ HOSTILE: list[Any] = [
     b"{}",
     b"[]",
     b"\xff\xfe",
-    {"version": 2, "root": {}, "objects": []},
-    {"version": 3, "root": {"a": ["r", 5]}, "objects": []},
-    {"version": 3, "root": {"a": ["r", -9]}, "objects": [["Process", {}]]},
-    {"version": 3, "root": {"a": ["x", 1]}, "objects": []},
-    {"version": 3, "root": {}, "objects": [["system", {"a": "id"}]]},
-    {"version": 3, "root": {}, "objects": [["Process", {"__class__": ["l"]}]]},
-    {"version": 3, "root": {}, "objects": [["Draft", {}]]},
-    {"version": 3, "root": {}, "objects": [["Process", [1]]]},
-    {"version": 3, "root": {}, "objects": [["Process", [1, "a", None, 7]]]},
-    {"version": 3, "root": {}, "objects": [["Process", [1, "a", None, "os.system"]]]},
-    {"version": 3, "root": {}, "objects": [["Event", {"kind": "nothing"}]]},
-    {"version": 3, "root": {"a": ["d", ["only one"]]}, "objects": []},
-    {"version": 3, "root": {"a": ["d", [["l"], 1]]}, "objects": []},
-    {"version": 3, "root": [], "objects": {}},
+    {"version": VERSION - 1, "root": {}, "objects": []},
+    {"version": VERSION, "root": {"a": ["r", 5]}, "objects": []},
+    {"version": VERSION, "root": {"a": ["r", -9]}, "objects": [[0, "Process", {}]]},
+    {"version": VERSION, "root": {"a": ["x", 1]}, "objects": []},
+    {"version": VERSION, "root": {}, "objects": [[0, "system", {"a": "id"}]]},
+    {"version": VERSION, "root": {}, "objects": [[0, "Process", {"__class__": ["l"]}]]},
+    {"version": VERSION, "root": {}, "objects": [[0, "Draft", {}]]},
+    {"version": VERSION, "root": {}, "objects": [[0, "Process", [1]]]},
+    {"version": VERSION, "root": {}, "objects": [[0, "Process", [1, "a", None, 7]]]},
+    {"version": VERSION, "root": {}, "objects": [[0, "Process", [1, "a", None, "os.system"]]]},
+    {"version": VERSION, "root": {}, "objects": [[0, "Event", {"kind": "nothing"}]]},
+    {"version": VERSION, "root": {"a": ["d", ["only one"]]}, "objects": []},
+    {"version": VERSION, "root": {"a": ["d", [["l"], 1]]}, "objects": []},
+    {"version": VERSION, "root": {}, "objects": [["Process", []]]},
+    {"version": VERSION, "root": [], "objects": {}},
 ]
 
 
@@ -82,3 +94,8 @@ HOSTILE: list[Any] = [
 def test_a_text_that_is_no_state_is_an_error(told: Any) -> None:
     with pytest.raises(StateError):
         thawed(told if isinstance(told, bytes) else msgspec.json.encode(told))
+
+
+def test_a_text_of_which_an_object_is_missing_is_an_error() -> None:
+    with pytest.raises(StateError, match="object 0"):
+        thawed(whole({"a": Process(1, "a")}).replace(b'[0,"Process"', b'[1,"Process"'))
