@@ -75,6 +75,7 @@ class Code(_Table, frozen=True):
     file: tuple[str, ...] = ()  # selectors of the script file, read where an earlier command of the same text wrote it
     remote: str | None = None  # selector of the host on which the script runs
     session: str | None = None  # selector of the peer, for languages of file-transfer sessions
+    session_port: tuple[str, ...] = ()  # selectors of the peer's port; what is no number is none
 
 
 class Wrap(_Table, frozen=True):

@@ -10,7 +10,7 @@ import msgspec
 
 from tidewaiter.catalog.utilities import Code, Utility, Wrap
 from tidewaiter.reading import argv as grammar
-from tidewaiter.reading import forms, languages, locations
+from tidewaiter.reading import forms, languages, locations, sessions
 from tidewaiter.reading.budget import Budget, BudgetExceeded
 from tidewaiter.reading.effects import action_of, fetches_of
 from tidewaiter.reading.flow import Fetch, apply_sink, conclude, is_null, mark_run_later, session_action, session_fetch
@@ -278,7 +278,9 @@ class Follower:
         language = "bash" if code.language == "parameters" else code.language
         if code.session is not None or code.language in languages.SESSIONS:
             peers = view.texts([code.session]) if code.session else []
-            return self._session(text, peers[0] if peers else None, utility), []
+            ports = view.texts(code.session_port)
+            peer = sessions.with_port(peers[0], ports[0]) if peers and ports else peers[0] if peers else None
+            return self._session(text, peer, utility), []
         if code.remote is not None:
             if view.invocation.stdin_text and _SHELL_ON_INPUT.match(text):
                 text = view.invocation.stdin_text

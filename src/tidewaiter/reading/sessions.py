@@ -18,6 +18,7 @@ _OPEN = frozenset({"open", "connect", "o"})
 _OPEN_VALUES = frozenset({"-e", "-u", "-p", "-s", "--user", "--password", "--port", "--env-password", "--slot"})
 """Options of lftp's `open` whose value is the next word."""
 _HAS_PORT = re.compile(r"^(?:[^@\s]*@)?(?:\[[^\]]+\]|[^:\[\]\s]+):\d{1,5}$")
+_NUMBER = re.compile(r"[0-9]{1,5}")
 _PORT = re.compile(r"(?:-p|--port=)(\d{1,5})$")
 
 
@@ -62,17 +63,20 @@ def _opened(rest: list[str]) -> str | None:
         word = waiting.pop(0)
         if word in _OPEN_VALUES:
             value = waiting.pop(0) if waiting else ""
-            port = value if word in ("-p", "--port") and re.fullmatch(r"\d{1,5}", value) else port
+            port = value if word in ("-p", "--port") and _NUMBER.fullmatch(value) else port
         elif word.startswith("-"):
             found = _PORT.match(word)
             port = found[1] if found else port
         elif host is None:
             host = word
-    return host if host is None or port is None else _with_port(host, port)
+    return host if host is None or port is None else with_port(host, port)
 
 
-def _with_port(peer: str, port: str) -> str:
-    """HOST:PORT, also inside a URL; an address of IPv6 in brackets. What names its port already stays."""
+def with_port(peer: str, port: str) -> str:
+    """HOST:PORT, also inside a URL; an address of IPv6 in brackets. What names its port already stays, and all beside a port
+    that is none."""
+    if not _NUMBER.fullmatch(port):
+        return peer
     found = re.match(r"^([a-z][a-z0-9+.-]*://)?([^/@\s]*@)?(\[[^\]]+\]|[^/\[\]\s]+?)(:\d+)?(/.*)?$", peer, re.I)
     if found is None:
         return peer
