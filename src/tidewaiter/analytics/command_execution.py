@@ -14,6 +14,7 @@ from tidewaiter.schema.action import Action, ActionKind, Reading
 from tidewaiter.schema.event import Event, EventKind
 from tidewaiter.schema.finding import Finding
 
+_START = EventKind.PROCESS_START
 _WANTED = frozenset({ActionKind.INGRESS, ActionKind.LATERAL, ActionKind.VERIFY_HASH, ActionKind.UPLOAD})
 _SCRIPTS = frozenset({EventKind.SCRIPT, EventKind.SCRIPT_CALL})
 _STAGES = {ActionKind.VERIFY_HASH: "checked", ActionKind.UPLOAD: "spread"}
@@ -80,15 +81,24 @@ def _text(event: Event) -> str:
 
 def _sieved(event: Event) -> str:
     """The text, and what the reader knows a program by although its command line calls it something else, a line each."""
-    text = _text(event)
-    if event.kind is not EventKind.PROCESS_START:
-        return text
+    if event.kind is not _START:
+        return _text(event)
     line, path, original = event.command_line or "", event.process_path, event.original_name
+    text = line or (" ".join(event.argv) if event.argv else "")
     if path:
-        name = path.replace("\\", "/").rpartition("/")[2]
+        name = _base_name(path) if len(path) < _SHORT else _last_part(path)
         if name not in line:
             text = f"{text}\n{name}"
     return f"{text}\n{original}" if original and original not in line else text
+
+
+def _last_part(path: str) -> str:
+    return path.replace("\\", "/").rpartition("/")[2]
+
+
+_SHORT = 256
+_base_name = functools.lru_cache(maxsize=4_096)(_last_part)
+"""The same few programs fill a log."""
 
 
 def platform_of(event: Event) -> str:

@@ -23,7 +23,8 @@ class Analytic:
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """By the new file's type."""
-        return [roles.file_type(event.file_path) in self._loud and bool(event.process_path) for event in events]
+        loud, may_be = self._loud, roles.may_be_of_type
+        return [may_be(event.file_path, loud) and bool(event.process_path) for event in events]
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """At most one finding."""

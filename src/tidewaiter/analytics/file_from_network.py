@@ -24,14 +24,15 @@ class Analytic:
 
     def __init__(self) -> None:
         self._roles = roles.load()
+        self._writers = roles.Among(self._roles.receivers | {"system"})
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
-        """Streams with a zone; files whose writer receives for others."""
-        receivers = self._roles.receivers
+        """Streams with a zone; files whose writer receives for others, or may be the system itself."""
+        writers = self._writers
         return [
             "zone.identifier" in (event.target or "").lower()
             if event.kind is EventKind.FILE_STREAM
-            else _is_system(event) or roles.program_name(event.process_path or event.process_name) in receivers
+            else writers[event.process_path or event.process_name] or event.pid == 4
             for event in events
         ]
 
@@ -82,8 +83,8 @@ class Analytic:
         if roles.any_part(path, self._roles.own_files) or not path:
             return
         program = roles.program_name(event.process_path or event.process_name)
-        if program in ("scp", "rsync", "rz"):
-            return  # clients too: their command line says more
+        if program not in self._roles.receivers or program in ("scp", "rsync", "rz"):
+            return  # these three are clients too: their command line says more
         action = Action(kind=ActionKind.LATERAL, utility=program, form="received", dest=event.file_path, confidence=75)
         yield Finding(analytic="file_from_network", stage="landed", action=action, reasons=("remote_writer",), note=program)
 

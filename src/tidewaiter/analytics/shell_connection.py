@@ -20,11 +20,12 @@ class Analytic:
     data_component = "DC0082 Network Connection Creation"
 
     def __init__(self) -> None:
-        self._shells = roles.load().socket_shells
+        self._shells = roles.Among(roles.load().socket_shells)
 
     def sieve(self, events: Sequence[Event]) -> list[bool]:
         """By the connecting program."""
-        return [event.initiated is not False and roles.program_name(event.process_path) in self._shells for event in events]
+        shells = self._shells
+        return [event.initiated is not False and shells[event.process_path] for event in events]
 
     def findings(self, event: Event) -> Iterable[Finding]:
         """At most one finding."""

@@ -65,6 +65,11 @@ def file_type(path: str | None) -> str:
     return base.rsplit(".", 1)[-1] if "." in base.lstrip(".") else ""
 
 
+def may_be_of_type(path: str | None, types: frozenset[str]) -> bool:
+    """Whether `file_type` may be one of these: never too seldom, and several times as fast."""
+    return path is not None and path.rpartition(".")[2].rstrip().lower() in types
+
+
 def program_name(path: str | None) -> str:
     """Base name of a program in lower case without .exe."""
     if not path:
@@ -79,6 +84,22 @@ def _name(path: str) -> str:
 _SHORT = 256
 _short_name = functools.lru_cache(maxsize=4_096)(_name)
 """The same few programs fill a log."""
+_KNOWN = 4_096
+
+
+class Among(dict[str | None, bool]):
+    """A program as an event spells it -> whether its name is one of these. What was asked once is remembered, within bounds."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+
+    def __missing__(self, path: str | None) -> bool:
+        answer = program_name(path) in self._names
+        if len(self) >= _KNOWN:
+            self.clear()
+        if path is None or len(path) < _SHORT:
+            self[path] = answer
+        return answer
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import compress
 
 from tidewaiter.analytic import Analytic
 from tidewaiter.schema.event import Event
@@ -31,11 +32,10 @@ class Sieve:
                 continue
             batch = [events[place] for place in places]
             for one in self._by_kind[kind]:
-                for place, event, passed in zip(places, batch, one.sieve(batch), strict=True):
-                    if passed:
-                        findings = list(one.findings(event))
-                        if findings:
-                            found.setdefault(place, []).extend(findings)
+                for place, event in compress(zip(places, batch, strict=True), one.sieve(batch)):
+                    findings = list(one.findings(event))
+                    if findings:
+                        found.setdefault(place, []).extend(findings)
         return {place: tuple(findings) for place, findings in found.items()}
 
     def examine(self, events: Sequence[Event]) -> Iterator[tuple[Event, tuple[Finding, ...]]]:
