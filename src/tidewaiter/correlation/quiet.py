@@ -10,7 +10,7 @@ asked for a transfer: then its rows of the last half hour are looked at after al
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from tidewaiter.correlation import after, claims, pending
 from tidewaiter.correlation.glimpse import Glimpse
 from tidewaiter.correlation.outline import Stretch
 from tidewaiter.correlation.passed import Passed, remember
-from tidewaiter.correlation.processes import DEPTH, Processes
+from tidewaiter.correlation.processes import DEPTH, Process, Processes
 from tidewaiter.schema.case import Case
 from tidewaiter.schema.event import EventKind
 
@@ -84,29 +84,27 @@ def _singles(fold: HostFold, stretches: Sequence[Stretch]) -> list[Glimpse] | No
             before = one.time
     if not all(_acts_quietly(fold.processes, stretch, singles) for stretch in stretches):
         return None
-    if first <= fold.newest + REACH and any(
-        _asked_lately(fold.processes, actor, first) for actor in _actors(stretches, singles)
-    ):
+    if first <= fold.newest + REACH and _asked_lately(fold.processes, stretches, singles, first):
         return None
     return singles
 
 
-def _actors(stretches: Sequence[Stretch], singles: Sequence[Glimpse]) -> Iterator[str | int | None]:
-    """Keys and pids of those that act, and of the parents of those that start."""
+def _asked_lately(processes: Processes, stretches: Sequence[Stretch], singles: Sequence[Glimpse], now: int) -> bool:
+    """Whether one that acts, or starts one, asked for a transfer within REACH, or one that started it did so."""
+    by_key, by_pid, owners, since = processes.by_key, processes.by_pid, processes.owners, now - REACH
+    found: list[Process | None] = []
     for stretch in stretches:
         if (outline := stretch.outline) is not None:
-            yield from outline.keys
-            yield from outline.pids
+            found += map(by_key.get, outline.keys)
+            found += map(by_pid.get, outline.pids)
     for one in singles:
         if one.kind is _START:
-            yield one.parent_pid if one.parent_key is None else one.parent_key
-            yield one.parent_pid
-
-
-def _asked_lately(processes: Processes, actor: str | int | None, now: int) -> bool:
-    """Whether a process, or one that started it, asked for a transfer within REACH."""
-    process = processes.by_key.get(actor) if isinstance(actor, str) else processes.by_pid.get(actor)
-    return process is not None and processes.asked_lately(process, DEPTH, now - REACH)
+            found.append(by_pid.get(one.parent_pid))
+            if one.parent_key is not None:
+                found.append(by_key.get(one.parent_key))
+    return any(
+        process is not None and process.clear != owners and processes.asked_lately(process, DEPTH, since) for process in found
+    )
 
 
 def _acts_quietly(processes: Processes, stretch: Stretch, singles: Sequence[Glimpse]) -> bool:
@@ -115,20 +113,18 @@ def _acts_quietly(processes: Processes, stretch: Stretch, singles: Sequence[Glim
     if outline is None or processes.any_unusual(outline.keys, outline.pids):
         return False
     by_key, by_pid = processes.by_key, processes.by_pid
-    unknown: set[str | int] = {key for key in outline.keys if key not in by_key}
-    unknown.update(pid for pid in outline.pids if pid not in by_pid)
+    unknown: list[tuple[str | int, int]] = [
+        (key, place) for key, place in zip(outline.keys, outline.keys_at, strict=True) if key not in by_key
+    ]
+    unknown += [(pid, place) for pid, place in zip(outline.pids, outline.pids_at, strict=True) if pid not in by_pid]
     if not unknown:
         return True
-    actors = [*outline.keys, *outline.pids]
     started: dict[str | int | None, int] = {}
     for one in reversed(singles):
         if one.kind is _START and one.path is not None:
             started[one.key] = started[one.pid] = one.time
     times, end = stretch.block_times, stretch.end
-    return all(
-        actor not in unknown or place >= end or ((time := started.get(actor)) is not None and time < times[place])
-        for actor, place in zip(actors, (*outline.keys_at, *outline.pids_at), strict=True)
-    )
+    return all(place >= end or ((time := started.get(actor)) is not None and time < times[place]) for actor, place in unknown)
 
 
 def _swept(fold: HostFold, stretches: Sequence[Stretch], now: int) -> list[Case]:

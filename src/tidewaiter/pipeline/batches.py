@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from array import array
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Protocol, overload
@@ -147,7 +148,7 @@ class Part:
             return self.glimpses()
         if self.start == 0 and self.end == len(self.block.times):
             return outline.singles
-        return [one for place, one in zip(outline.alone, outline.singles, strict=True) if self.start <= place < self.end]
+        return outline.singles[bisect_left(outline.alone, self.start) : bisect_left(outline.alone, self.end)]
 
     def glimpses(self) -> Sequence[Glimpse]:
         """Its rows."""
