@@ -40,7 +40,8 @@ class Outline(msgspec.Struct, array_like=True, gc=False):
     pids: list[int]  # of those without a key
     pids_at: bytes
     paths: bytes  # sums of the paths of the files of the other rows, as `array("I")`
-    plain: bool  # nothing was found in any row, none is of a kind or a file that is always looked at, all programs are named
+    loud: bytes  # places of the rows that are always looked at: something was found in them, or their kind or file is such a
+    # one, or their program has no name
 
     @property
     def path_sums(self) -> array[int]:
@@ -78,6 +79,11 @@ class Stretch(Protocol):
         """Of its rows, in order."""
         ...
 
+    @property
+    def loud(self) -> bool:
+        """Whether one of its rows is always looked at."""
+        ...
+
     def singles(self) -> Sequence[Glimpse]:
         """Its rows that are looked at one by one."""
         ...
@@ -93,11 +99,10 @@ class Stretch(Protocol):
 
 def outlined(glimpses: Sequence[Glimpse]) -> tuple[Outline, list[Glimpse]]:
     """The outline of a block, and the rows that do not stand in it."""
-    alone, singles, bulk = bytearray(), list[Glimpse](), list[Glimpse]()
+    alone, loud, singles, bulk = bytearray(), bytearray(), list[Glimpse](), list[Glimpse]()
     keys: dict[str, int] = {}
     pids: dict[int, int] = {}
     paths: dict[str, None] = {}
-    plain = True
     for place, one in enumerate(glimpses):
         kind = one.kind
         if id(kind) in _BULK and not one.findings and not (one.sign and kind is _CONNECTION):
@@ -111,8 +116,11 @@ def outlined(glimpses: Sequence[Glimpse]) -> tuple[Outline, list[Glimpse]]:
         else:
             alone.append(place)
             singles.append(one)
-            plain = plain and not one.findings and id(kind) in _ALONE and (one.path is not None or kind is not _START)
-    plain = plain and not any(path.endswith(COMPILED) for path in paths)
+            if one.findings or id(kind) not in _ALONE or (one.path is None and kind is _START):
+                loud.append(place)
+    if any(path.endswith(COMPILED) for path in paths):
+        written = (place for place, one in enumerate(glimpses) if one.path is not None and one.path.endswith(COMPILED))
+        loud = bytearray(sorted({*loud, *written}))
     times = array("q", [one.time for one in glimpses]).tobytes()
     return Outline(
         times=times,
@@ -123,5 +131,5 @@ def outlined(glimpses: Sequence[Glimpse]) -> tuple[Outline, list[Glimpse]]:
         pids=list(pids),
         pids_at=bytes(pids.values()),
         paths=array("I", map(path_sum, paths)).tobytes(),
-        plain=plain,
+        loud=bytes(loud),
     ), bulk

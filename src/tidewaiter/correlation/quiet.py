@@ -1,6 +1,6 @@
 """Rows that a fold passes over without unpacking them, because nothing in them can have to do with a transfer.
 
-That is so where nothing was found in a block, no transfer was asked for in the last minutes, no file of it is known, and its
+That is so where nothing was found in them, no transfer was asked for in the last minutes, no file of it is known, and its
 processes are known, unpack nothing, and did not ask for a transfer within half an hour, nor did those that started them. What
 such rows leave behind in a fold is what each process did of late, and that is asked for only where a process turns out to have
 asked for a transfer: then its rows of the last half hour are looked at after all. The result is the same as that of
@@ -70,7 +70,7 @@ def _singles(fold: HostFold, stretches: Sequence[Stretch]) -> list[Glimpse] | No
         return None
     for stretch in stretches:
         outline = stretch.outline
-        if outline is None or not outline.plain:
+        if outline is None or stretch.loud:
             return None
         if fold.by_path and not fold.names.path_sums(fold).isdisjoint(outline.path_sums):
             return None

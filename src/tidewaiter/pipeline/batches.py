@@ -141,6 +141,14 @@ class Part:
         times = self.block.times
         return times if self.start == 0 and self.end == len(times) else times[self.start : self.end]
 
+    @property
+    def loud(self) -> bool:
+        """Whether one of its rows is always looked at."""
+        outline = self.block.outline
+        if outline is None:
+            return True
+        return bool(outline.loud) and bisect_left(outline.loud, self.start) < bisect_left(outline.loud, self.end)
+
     def singles(self) -> Sequence[Glimpse]:
         """Its rows that are looked at one by one."""
         outline = self.block.outline
