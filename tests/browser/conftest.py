@@ -20,6 +20,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         missing = "no chromium here: run tests/browser/install.sh as root, or name one in $TIDEWAITER_CHROMIUM"
         if os.environ.get("CI", "").lower() in ("true", "1"):
             pytest.fail(missing)
-        pytest.skip(missing)
+        pytest.skip(missing)  # Chromium is no part of the repository
     with running(tmp_path_factory.mktemp("profile")) as started:
         yield started

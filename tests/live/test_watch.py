@@ -117,7 +117,7 @@ def test_a_full_disk_delays_and_loses_nothing(tmp_path: Path, logs: Path) -> Non
     try:
         small = SmallDisk(tmp_path / "small", 24_000_000)
     except PermissionError as error:
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # only root mounts a disk
     try:
         lines = list(mixed(30, rate=100))
         half = len(lines) // 2

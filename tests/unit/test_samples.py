@@ -55,7 +55,7 @@ def test_sample_reads_as_its_golden_events(case: Path) -> None:
     except MissingProgramError as error:
         if os.environ.get("CI", "").lower() in ("true", "1"):
             raise
-        pytest.skip(str(error))
+        pytest.skip(str(error))  # says which program is missing: it is no part of the repository
 
     assert account.balanced
     assert account.recognised_as

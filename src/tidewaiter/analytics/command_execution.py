@@ -86,19 +86,10 @@ def _sieved(event: Event) -> str:
     line, path, original = event.command_line or "", event.process_path, event.original_name
     text = line or (" ".join(event.argv) if event.argv else "")
     if path:
-        name = _base_name(path) if len(path) < _SHORT else _last_part(path)
+        name = path.replace("\\", "/").rpartition("/")[2]
         if name not in line:
             text = f"{text}\n{name}"
     return f"{text}\n{original}" if original and original not in line else text
-
-
-def _last_part(path: str) -> str:
-    return path.replace("\\", "/").rpartition("/")[2]
-
-
-_SHORT = 256
-_base_name = functools.lru_cache(maxsize=4_096)(_last_part)
-"""The same few programs fill a log."""
 
 
 def platform_of(event: Event) -> str:

@@ -1,11 +1,10 @@
 """The state of a fold as JSON and back: what a live engine keeps, so that it can go on where it was.
 
 A fold's state is a graph: a draft knows its process, the process its parent and its drafts. Each object is written once, as a
-row of a table with its number, its type and the fields that differ from their defaults; whoever refers to it writes the number,
-and the rows stand in the order in which they were made. What
-belongs to one object alone, and is most of a state, stands where it is used. The rows of what a host has thousands of are all
-their fields, with numbers in the place of other objects: they are written without a look at each value. Nothing but the types
-named here is ever made from a state, whatever the text says.
+row of a table with its number, its type and the fields that differ from their defaults; whoever refers to it writes the number.
+The rows stand in the order in which they were made. What belongs to one object alone, and is most of a state, stands where it
+is used. The rows of what a host has thousands of are all their fields, with numbers in the place of other objects: they are
+written without a look at each value. Nothing but the types named here is ever made from a state, whatever the text says.
 """
 
 from __future__ import annotations
